@@ -1,0 +1,82 @@
+//! File formats, compressions, source dialects and target platforms.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident $text:literal)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $(#[serde(rename = $text)] $variant,)* }
+
+        impl $name {
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|v| v.as_str() == text).ok_or_else(|| {
+                    let names: Vec<_> = Self::ALL.iter().map(|v| v.as_str()).collect();
+                    format!("`{text}` is none of {}", names.join(", "))
+                })
+            }
+        }
+    };
+}
+
+named! {
+    /// How a chunk's rows are written.
+    Format { Parquet "parquet" Csv "csv" }
+}
+
+named! {
+    /// Pages of a Parquet chunk, or the whole of a CSV chunk.
+    Compression { Zstd "zstd" Snappy "snappy" Lz4 "lz4" Gzip "gzip" None "none" }
+}
+
+named! {
+    /// The database that a source is.
+    Dialect { Postgres "postgres" Mysql "mysql" Sqlite "sqlite" }
+}
+
+named! {
+    /// The platform that will load the chunks.
+    Platform {
+        Snowflake "snowflake" Bigquery "bigquery" Databricks "databricks" Postgres "postgres" Mssql "mssql"
+    }
+}
+
+/// Format, compression and level of a job's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileFormat {
+    pub format: Format,
+    pub compression: Compression,
+    /// Within the range of the compression; `None` takes the project's default.
+    pub level: Option<i32>,
+}
+
+impl FileFormat {
+    /// Of a chunk's name: `parquet`, `csv`, `csv.gz`, `csv.zst`.
+    pub fn extension(&self) -> &'static str {
+        match (self.format, self.compression) {
+            (Format::Parquet, _) => "parquet",
+            (Format::Csv, Compression::Gzip) => "csv.gz",
+            (Format::Csv, Compression::Zstd) => "csv.zst",
+            (Format::Csv, _) => "csv",
+        }
+    }
+}

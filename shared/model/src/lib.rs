@@ -1,0 +1,40 @@
+//! The nouns of sqlextract.
+//!
+//! Everything here is data with its rules: no I/O, no clock, no environment, no async. A word means one thing in
+//! the whole project; `ARCHITECTURE.md` has the glossary.
+
+mod catalogue;
+mod column;
+mod commit;
+mod digest;
+mod failure;
+mod format;
+mod id;
+mod key;
+mod manifest;
+mod message;
+mod name;
+mod object_key;
+mod plan;
+mod request;
+mod size;
+mod snapshot;
+
+pub use catalogue::{BlockLeaf, KeyFacts, SourceFacts, SourceIdentity, TableFacts, TableKind};
+pub use column::{Cast, ChunkType, ColumnMapping, Lossy, SourceColumn, TimestampUnit, TypeClass, Wire};
+pub use commit::{ChunkRecord, ColumnAggregate, CommitRecord};
+pub use digest::{Digest, canonical_hash};
+pub use failure::{Blame, Class, Code, Failure, Result};
+pub use format::{Compression, Dialect, FileFormat, Format, Platform};
+pub use id::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId};
+pub use key::{KeyColumn, KeyKind, KeyRange, KeyValue};
+pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome, Totals};
+pub use message::{BatchMessage, Event, EventData, EventKind, TickMessage};
+pub use name::{TableName, TableSegment, segments};
+pub use object_key::ObjectKey;
+pub use plan::{Batch, BlockRange, PlanPage, Range, Rung, TablePlan};
+pub use request::{
+    ColumnOverride, Consistency, JobRequest, OnLossy, OnSnapshotLost, OverrideType, Relation, TableRequest, Target,
+};
+pub use size::{ByteSize, parse_duration};
+pub use snapshot::{SnapshotEvidence, SnapshotToken};

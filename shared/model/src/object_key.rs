@@ -1,0 +1,259 @@
+//! Object keys: spelled here and nowhere else.
+
+use std::fmt;
+
+use crate::{AttemptId, BatchIndex, Generation, JobId, PlanId, Platform, TableSegment};
+
+/// An object of a job, relative to the destination's root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ObjectKey {
+    Request {
+        job: JobId,
+    },
+    PlanHead {
+        job: JobId,
+        table: TableSegment,
+        generation: Generation,
+    },
+    PlanPage {
+        job: JobId,
+        plan: PlanId,
+        page: u32,
+    },
+    Chunk {
+        job: JobId,
+        table: TableSegment,
+        generation: Generation,
+        batch: BatchIndex,
+        attempt: AttemptId,
+        part: u32,
+        extension: &'static str,
+    },
+    Commit {
+        job: JobId,
+        table: TableSegment,
+        generation: Generation,
+        batch: BatchIndex,
+    },
+    Manifest {
+        job: JobId,
+    },
+    ManifestPage {
+        job: JobId,
+        page: u32,
+    },
+    Cancel {
+        job: JobId,
+    },
+    Script {
+        job: JobId,
+        platform: Platform,
+    },
+}
+
+const EXTENSIONS: [&str; 4] = ["parquet", "csv", "csv.gz", "csv.zst"];
+
+impl ObjectKey {
+    /// Everything of a job: `<job>/`.
+    pub fn job_prefix(job: &JobId) -> String {
+        format!("{job}/")
+    }
+
+    /// `<job>/data/<table>/g0001/`.
+    pub fn data_prefix(job: &JobId, table: &TableSegment, generation: Generation) -> String {
+        format!("{job}/data/{table}/{generation}/")
+    }
+
+    /// `<job>/commits/<table>/g0001/`.
+    pub fn commits_prefix(job: &JobId, table: &TableSegment, generation: Generation) -> String {
+        format!("{job}/commits/{table}/{generation}/")
+    }
+
+    /// `<job>/plan/<table>/`: the heads of all generations.
+    pub fn plan_heads_prefix(job: &JobId, table: &TableSegment) -> String {
+        format!("{job}/plan/{table}/")
+    }
+
+    /// The key below its job's prefix, as manifests write it.
+    pub fn relative(&self) -> String {
+        let full = self.to_string();
+        full.split_once('/').map(|(_, rest)| rest.to_owned()).unwrap_or(full)
+    }
+
+    /// Reads a key back; `None` for anything that this project does not write.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (job, rest) = text.split_once('/')?;
+        let job = JobId::new(job)?;
+        let parts: Vec<&str> = rest.split('/').collect();
+        let key = match parts.as_slice() {
+            ["request.json"] => Self::Request { job },
+            ["manifest.json"] => Self::Manifest { job },
+            ["cancel.json"] => Self::Cancel { job },
+            ["manifest", page] => Self::ManifestPage {
+                job,
+                page: numbered(page, "page-", ".jsonl")?,
+            },
+            ["ingest", script] => Self::Script {
+                job,
+                platform: script.strip_suffix(".sql")?.parse().ok()?,
+            },
+            ["plan", table, head] if head.ends_with(".json") => Self::PlanHead {
+                job,
+                table: TableSegment::parse(table)?,
+                generation: generation(head.strip_suffix(".json")?)?,
+            },
+            ["plan", plan, page] => Self::PlanPage {
+                job,
+                plan: PlanId::parse(plan)?,
+                page: numbered(page, "page-", ".jsonl")?,
+            },
+            ["commits", table, of, batch] => Self::Commit {
+                job,
+                table: TableSegment::parse(table)?,
+                generation: generation(of)?,
+                batch: BatchIndex(numbered(batch, "batch-", ".json")?),
+            },
+            ["data", table, of, chunk] => parse_chunk(job, table, of, chunk)?,
+            _ => return None,
+        };
+        // What does not read back as itself (`batch-+1`, leading zeros dropped) was not written by us.
+        (key.to_string() == text).then_some(key)
+    }
+}
+
+fn parse_chunk(job: JobId, table: &str, of: &str, chunk: &str) -> Option<ObjectKey> {
+    let (stem, extension) = chunk.split_once('.')?;
+    let extension = EXTENSIONS.into_iter().find(|e| *e == extension)?;
+    let mut parts = stem.strip_prefix("batch-")?.split('-');
+    let (batch, attempt, part) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(ObjectKey::Chunk {
+        job,
+        table: TableSegment::parse(table)?,
+        generation: generation(of)?,
+        batch: BatchIndex(batch.parse().ok()?),
+        attempt: AttemptId::parse(attempt)?,
+        part: part.parse().ok()?,
+        extension,
+    })
+}
+
+fn generation(text: &str) -> Option<Generation> {
+    text.strip_prefix('g')?.parse().ok().map(Generation)
+}
+
+fn numbered<N: std::str::FromStr>(text: &str, prefix: &str, suffix: &str) -> Option<N> {
+    text.strip_prefix(prefix)?.strip_suffix(suffix)?.parse().ok()
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request { job } => write!(f, "{job}/request.json"),
+            Self::PlanHead { job, table, generation } => write!(f, "{job}/plan/{table}/{generation}.json"),
+            Self::PlanPage { job, plan, page } => write!(f, "{job}/plan/{plan}/page-{page:05}.jsonl"),
+            Self::Chunk {
+                job,
+                table,
+                generation,
+                batch,
+                attempt,
+                part,
+                extension,
+            } => {
+                write!(
+                    f,
+                    "{job}/data/{table}/{generation}/batch-{batch}-{attempt}-{part:02}.{extension}"
+                )
+            }
+            Self::Commit {
+                job,
+                table,
+                generation,
+                batch,
+            } => {
+                write!(f, "{job}/commits/{table}/{generation}/batch-{batch}.json")
+            }
+            Self::Manifest { job } => write!(f, "{job}/manifest.json"),
+            Self::ManifestPage { job, page } => write!(f, "{job}/manifest/page-{page:05}.jsonl"),
+            Self::Cancel { job } => write!(f, "{job}/cancel.json"),
+            Self::Script { job, platform } => write!(f, "{job}/ingest/{platform}.sql"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{TableName, segments};
+
+    fn keys() -> Vec<ObjectKey> {
+        let job = JobId::new("users-0123abcd-r2").unwrap();
+        let table = segments(&[TableName::new("public", "We ird/..")]).remove(0);
+        let generation = Generation(12);
+        let batch = BatchIndex(123_456_789);
+        let attempt = AttemptId(0xfeed);
+        vec![
+            ObjectKey::Request { job: job.clone() },
+            ObjectKey::PlanHead {
+                job: job.clone(),
+                table: table.clone(),
+                generation,
+            },
+            ObjectKey::PlanPage {
+                job: job.clone(),
+                plan: PlanId(7),
+                page: 3,
+            },
+            ObjectKey::Chunk {
+                job: job.clone(),
+                table: table.clone(),
+                generation,
+                batch,
+                attempt,
+                part: 101,
+                extension: "csv.gz",
+            },
+            ObjectKey::Commit {
+                job: job.clone(),
+                table,
+                generation,
+                batch,
+            },
+            ObjectKey::Manifest { job: job.clone() },
+            ObjectKey::ManifestPage {
+                job: job.clone(),
+                page: 0,
+            },
+            ObjectKey::Cancel { job: job.clone() },
+            ObjectKey::Script {
+                job,
+                platform: Platform::Snowflake,
+            },
+        ]
+    }
+
+    #[test]
+    fn keys_read_back_as_themselves() {
+        for key in keys() {
+            assert_eq!(ObjectKey::parse(&key.to_string()).as_ref(), Some(&key), "{key}");
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_no_keys() {
+        let foreign = [
+            "",
+            "a",
+            "j/data/t/g0001/x.parquet",
+            "j/../manifest.json",
+            "j/data/t/g1/batch-1-0-0.csv",
+            "j/manifest.json/x",
+        ];
+        for text in foreign {
+            assert_eq!(ObjectKey::parse(text), None, "{text}");
+        }
+    }
+}
