@@ -1,1 +1,175 @@
+//! The source port: a database that rows are taken out of.
 
+mod mysql;
+mod postgres;
+mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
+
+use std::fmt;
+use std::time::Duration;
+
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use sqlextract_model::{
+    ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, Relation, Result, SnapshotEvidence,
+    SnapshotToken, SourceFacts, TableName,
+};
+use tokio_util::sync::CancellationToken;
+
+pub use mysql::MysqlSource;
+pub use postgres::PostgresSource;
+pub use sqlite::SqliteSource;
+
+/// How a source is opened. Its `Debug` never shows the URL.
+#[derive(Clone)]
+pub struct SourceSettings {
+    /// `postgres://…`, `mysql://…`, `sqlite://PATH`.
+    pub url: String,
+    /// Plain text to a host that is not loopback is allowed by name.
+    pub allow_plaintext: bool,
+    /// Connections at once, all uses together.
+    pub max_connections: u32,
+    pub connect_timeout: Duration,
+    /// Longest wait for a lock of somebody else.
+    pub lock_timeout: Duration,
+    /// Longest statement.
+    pub statement_timeout: Duration,
+}
+
+impl fmt::Debug for SourceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceSettings").field("max_connections", &self.max_connections).finish_non_exhaustive()
+    }
+}
+
+/// What to look up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// A table, in the default schema where none is given.
+    Table { schema: Option<String>, name: String },
+    /// Every table of a schema (`None`: of the default one).
+    Schema(Option<String>),
+    /// A query under a name of its own, with a unique column to split it by.
+    Query { name: String, sql: String, key: Option<String> },
+}
+
+/// A question that planning asks about a key's values or the optimizer's view. Each is an index look-up or an EXPLAIN,
+/// never a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// The smallest and the largest key that is not NULL.
+    Bounds { columns: Vec<KeyColumn> },
+    /// The smallest key at or above `at_least` and inside `within`.
+    NextKey { within: KeyRange, at_least: Vec<KeyValue> },
+    /// The optimizer's estimate of the rows in a range; databases without one answer `None`.
+    EstimateRows { range: Range },
+    /// Whether reading the range would sort or scan more than the range.
+    Explain { range: Range },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProbeAnswer {
+    /// `None` for a table without such rows.
+    Bounds(Option<(Vec<KeyValue>, Vec<KeyValue>)>),
+    NextKey(Option<Vec<KeyValue>>),
+    Rows(Option<u64>),
+    /// The offending step of the database's plan, in its words, or `None` where all is well or nothing can tell.
+    Explain(Option<String>),
+}
+
+/// Rows to read: everything that a second attempt must do alike.
+#[derive(Debug, Clone)]
+pub struct ReadRequest<'a> {
+    pub table: &'a TableName,
+    pub relation: &'a Relation,
+    pub filter: Option<&'a str>,
+    pub columns: &'a [ColumnMapping],
+    /// Columns that tell which row an error is about, where they can.
+    pub row_key: &'a [KeyColumn],
+    pub range: &'a Range,
+    pub snapshot: Option<&'a SnapshotToken>,
+    pub limits: ReadLimits,
+    pub cancel: &'a CancellationToken,
+}
+
+/// Bounds of one read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// A record batch is pushed once it holds about this many bytes.
+    pub record_batch_bytes: usize,
+    /// And at the latest with this many rows.
+    pub record_batch_rows: usize,
+    /// A larger row is the error `value_too_large`.
+    pub row_bytes: usize,
+}
+
+/// Takes record batches; waits while memory or the rate limit does not allow more.
+#[async_trait]
+pub trait RowSink: Send {
+    async fn push(&mut self, batch: RecordBatch) -> Result<()>;
+}
+
+/// What a read did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadSummary {
+    pub rows: u64,
+    /// Off the wire.
+    pub bytes: u64,
+}
+
+/// A snapshot that lives as long as this value.
+#[async_trait]
+pub trait Snapshot: Send + Sync + fmt::Debug {
+    fn token(&self) -> &SnapshotToken;
+
+    fn evidence(&self) -> &SnapshotEvidence;
+
+    /// Fails with `snapshot_lost` when the snapshot is gone.
+    async fn check(&self) -> Result<()>;
+}
+
+/// A database, read-only.
+///
+/// # Contract
+///
+/// - Nothing is ever written, and sessions are pinned: UTC, ISO dates, hexadecimal bytes, UTF-8, full float digits,
+///   read-only, with the timeouts of the settings. A value's bytes never depend on the server's defaults.
+/// - Names and values from outside are quoted or bound; a filter and a query are wrapped, never rewritten.
+/// - `inspect` finds the tables or fails naming those that it cannot find or read. It reads catalogues and statistics
+///   only. A table has its columns in declared order, generated and hidden ones as the dialect's `SELECT *` would.
+/// - `probe` answers in the order of the questions, through the snapshot where one is given.
+/// - `snapshot` opens one instant that every `read` with its token sees, or answers `None` where the database has no
+///   such thing. A pooler that would break it is detected and is the failure `source_pooler`.
+/// - `read` pushes record batches of exactly the request's columns, with the Arrow types of their chunk types, in any
+///   row order, and returns after the last. It decodes only as the mapping says and fails on a value that does not
+///   fit, naming table, column and row. A range that yields no rows is proven so on a second connection. Once `cancel`
+///   is set it stops within seconds. A connection whose read did not reach its clean end is closed, never reused.
+/// - `aggregate` computes what `ColumnAggregate` documents over a whole relation, in SQL, in one instant per table.
+/// - No more than `max_connections` are open at once; a call waits for a free one.
+/// - Errors are classed by SQLSTATE or error number, never by words, and name no credential.
+#[async_trait]
+pub trait Source: Send + Sync + fmt::Debug {
+    async fn inspect(&self, selections: &[Selection]) -> Result<SourceFacts>;
+
+    async fn probe(
+        &self,
+        relation: &Relation,
+        filter: Option<&str>,
+        probes: &[Probe],
+        snapshot: Option<&SnapshotToken>,
+    ) -> Result<Vec<ProbeAnswer>>;
+
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>>;
+
+    async fn read(&self, request: ReadRequest<'_>, sink: &mut dyn RowSink) -> Result<ReadSummary>;
+
+    async fn aggregate(
+        &self,
+        relation: &Relation,
+        filter: Option<&str>,
+        columns: &[ColumnMapping],
+    ) -> Result<(u64, Vec<ColumnAggregate>)>;
+
+    fn dialect(&self) -> Dialect;
+}

@@ -1,0 +1,5 @@
+//! PostgreSQL, read through binary COPY.
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresSource;

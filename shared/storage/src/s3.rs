@@ -1,0 +1,2 @@
+pub struct S3Storage;
+pub struct S3Settings;
