@@ -34,7 +34,8 @@ pub use name::{TableName, TableSegment, segments};
 pub use object_key::ObjectKey;
 pub use plan::{Batch, BlockRange, PlanPage, Range, Rung, TablePlan};
 pub use request::{
-    ColumnOverride, Consistency, JobRequest, OnLossy, OnSnapshotLost, OverrideType, Relation, TableRequest, Target,
+    ColumnOverride, Consistency, EpochRecord, ExtractionRequest, JobRecord, JobTable, OnLossy, OnSnapshotLost,
+    OverrideType, Relation, RequestedTable, Selection, Target,
 };
 pub use size::{ByteSize, parse_duration};
 pub use snapshot::{SnapshotEvidence, SnapshotToken};

@@ -8,6 +8,9 @@ use crate::{BatchIndex, Digest, Epoch, Failure, Generation, JobId, Outcome, Snap
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchMessage {
     pub job: JobId,
+    /// Names in the settings.
+    pub source: String,
+    pub destination: String,
     pub table: TableName,
     pub segment: crate::TableSegment,
     pub generation: Generation,
@@ -25,8 +28,30 @@ pub struct BatchMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TickMessage {
     pub job: JobId,
-    /// Batches of the job that are published already, counted over its tables in order.
-    pub offset: u64,
+    pub destination: String,
+    /// Batches looked at so far in this round of the fan-out, over the job's tables in order.
+    pub position: u64,
+    /// Batches published in this round.
+    pub published: u64,
+    /// Batches that were done when the round began.
+    pub done_before: u64,
+    /// Somebody found the snapshot of this epoch gone.
+    #[serde(default)]
+    pub lost: Option<Epoch>,
+}
+
+impl TickMessage {
+    /// The first tick of a round.
+    pub fn start(job: JobId, destination: String, done_before: u64) -> Self {
+        Self {
+            job,
+            destination,
+            position: 0,
+            published: 0,
+            done_before,
+            lost: None,
+        }
+    }
 }
 
 /// What happened to a job.

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use crate::{AttemptId, BatchIndex, Generation, JobId, PlanId, Platform, TableSegment};
+use crate::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId, Platform, TableSegment};
 
 /// An object of a job, relative to the destination's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectKey {
     Request {
         job: JobId,
+    },
+    Epoch {
+        job: JobId,
+        epoch: Epoch,
     },
     PlanHead {
         job: JobId,
@@ -69,6 +73,11 @@ impl ObjectKey {
         format!("{job}/commits/{table}/{generation}/")
     }
 
+    /// `<job>/epochs/`.
+    pub fn epochs_prefix(job: &JobId) -> String {
+        format!("{job}/epochs/")
+    }
+
     /// `<job>/plan/<table>/`: the heads of all generations.
     pub fn plan_heads_prefix(job: &JobId, table: &TableSegment) -> String {
         format!("{job}/plan/{table}/")
@@ -89,6 +98,10 @@ impl ObjectKey {
             ["request.json"] => Self::Request { job },
             ["manifest.json"] => Self::Manifest { job },
             ["cancel.json"] => Self::Cancel { job },
+            ["epochs", epoch] => Self::Epoch {
+                job,
+                epoch: Epoch(numbered(epoch, "e", ".json")?),
+            },
             ["manifest", page] => Self::ManifestPage {
                 job,
                 page: numbered(page, "page-", ".jsonl")?,
@@ -152,6 +165,7 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request { job } => write!(f, "{job}/request.json"),
+            Self::Epoch { job, epoch } => write!(f, "{job}/epochs/e{:04}.json", epoch.0),
             Self::PlanHead { job, table, generation } => write!(f, "{job}/plan/{table}/{generation}.json"),
             Self::PlanPage { job, plan, page } => write!(f, "{job}/plan/{plan}/page-{page:05}.jsonl"),
             Self::Chunk {
@@ -197,6 +211,10 @@ mod tests {
         let attempt = AttemptId(0xfeed);
         vec![
             ObjectKey::Request { job: job.clone() },
+            ObjectKey::Epoch {
+                job: job.clone(),
+                epoch: Epoch(3),
+            },
             ObjectKey::PlanHead {
                 job: job.clone(),
                 table: table.clone(),

@@ -1,49 +1,155 @@
-//! A request, in its canonical form: what a job's identity is made of.
+//! A request, and the job that it becomes.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{FileFormat, Platform, TableName, TableSegment};
+use crate::{Digest, Epoch, FileFormat, JobId, Platform, SnapshotEvidence, SourceIdentity, TableName, TableSegment};
 
-/// What makes a job the job that it is. Workers, batch size and limits are not in it.
+/// An extraction as it was asked for.
+///
+/// The job's identity is made of source, destination, tables, format and consistency; how fast it runs and which
+/// scripts are wanted is not part of it, so that a resume may change them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRequest {
+pub struct ExtractionRequest {
     pub version: u32,
-    /// The source's name in the settings; never its URL.
+    /// The source's name in the settings, or its address without credentials; never a URL with a password.
     pub source: String,
-    /// The destination's name in the settings; never its URL.
+    /// The destination's name in the settings, or its location.
     pub destination: String,
-    pub tables: Vec<TableRequest>,
+    pub tables: Vec<RequestedTable>,
     pub format: FileFormat,
-    pub chunk_bytes: u64,
     /// `None` takes the best level that the source offers.
     pub consistency: Option<Consistency>,
     pub on_lossy: OnLossy,
+    /// Target size of a chunk as stored.
+    pub chunk_bytes: u64,
     pub on_snapshot_lost: OnSnapshotLost,
     #[serde(default)]
     pub targets: Vec<Target>,
-    /// Rows of a batch; `None` lets planning choose. Not part of the identity.
+    /// Rows of a batch; `None` lets planning choose.
     #[serde(default)]
     pub batch_rows: Option<u64>,
+    /// A name given by the user, instead of the derived one.
+    #[serde(default)]
+    pub name: Option<JobId>,
+    /// 1, and one more for every restart.
+    #[serde(default = "first_run")]
+    pub run: u32,
 }
 
-/// A table, view or query of a request.
+fn first_run() -> u32 {
+    1
+}
+
+/// A selection of tables with what is wanted of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableRequest {
-    pub name: TableName,
-    pub segment: TableSegment,
-    pub relation: Relation,
+pub struct RequestedTable {
+    pub selection: Selection,
     /// `None` takes all columns.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
     #[serde(default)]
     pub exclude_columns: Vec<String>,
+    /// A condition in the source's SQL.
     #[serde(default)]
     pub filter: Option<String>,
     #[serde(default)]
     pub overrides: Vec<ColumnOverride>,
-    /// A unique column of a query, to split it by.
-    #[serde(default)]
-    pub key: Option<String>,
+}
+
+/// What to look up in the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// A table, in the default schema where none is given.
+    Table { schema: Option<String>, name: String },
+    /// Every table of a schema (`None`: of the default one).
+    Schema(Option<String>),
+    /// A query under a name of its own, with a unique column to split it by.
+    Query {
+        name: String,
+        sql: String,
+        key: Option<String>,
+    },
+}
+
+impl ExtractionRequest {
+    /// The hash that tells whether two requests ask for the same rows in the same form.
+    pub fn identity(&self) -> Digest {
+        crate::canonical_hash(&(
+            &self.source,
+            &self.destination,
+            &self.tables,
+            self.format,
+            self.consistency,
+            self.on_lossy,
+        ))
+    }
+
+    /// The given name, or a slug of the first table and the identity's first digits; `-r2` and on after a restart.
+    pub fn job_id(&self) -> JobId {
+        let base = match &self.name {
+            Some(name) => name.to_string(),
+            None => format!("{}-{}", self.slug(), &self.identity().to_string()[..8]),
+        };
+        let text = if self.run > 1 {
+            format!("{base}-r{}", self.run)
+        } else {
+            base
+        };
+        JobId::new(text).expect("a slug and digits are a valid id, and given names leave room for the run")
+    }
+
+    fn slug(&self) -> String {
+        let name = match self.tables.first().map(|t| &t.selection) {
+            Some(Selection::Table { name, .. } | Selection::Query { name, .. }) => name.as_str(),
+            Some(Selection::Schema(Some(schema))) => schema.as_str(),
+            _ => "all",
+        };
+        let mut slug: String = name
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .take(40)
+            .collect::<String>()
+            .to_lowercase();
+        if slug.is_empty() {
+            slug.push_str("job");
+        }
+        match self.tables.len() {
+            0 | 1 => slug,
+            n => format!("{slug}-and-{}", n - 1),
+        }
+    }
+}
+
+/// A job as it was accepted: the request with its tables looked up. Stored create-only before anything else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub version: u32,
+    pub job: JobId,
+    pub request: ExtractionRequest,
+    pub source: SourceIdentity,
+    pub tables: Vec<JobTable>,
+    /// RFC 3339, UTC.
+    pub accepted_at: String,
+}
+
+/// A table, view or query of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTable {
+    pub name: TableName,
+    pub segment: TableSegment,
+    pub relation: Relation,
+    /// The position in the request's `tables` of the selection that found it.
+    pub selected_by: usize,
+}
+
+/// The snapshot that an epoch of a job reads from. Create-only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    pub epoch: Epoch,
+    pub evidence: Option<SnapshotEvidence>,
+    /// RFC 3339, UTC.
+    pub opened_at: String,
 }
 
 /// Where rows come from.
@@ -121,4 +227,59 @@ pub struct Target {
     /// The name of the target's table, where it is not the source's.
     #[serde(default)]
     pub table: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Compression, Format};
+
+    fn request() -> ExtractionRequest {
+        ExtractionRequest {
+            version: 1,
+            source: "postgres://db:5432/shop".to_owned(),
+            destination: "/tmp/out".to_owned(),
+            tables: vec![RequestedTable {
+                selection: Selection::Table {
+                    schema: None,
+                    name: "Users".to_owned(),
+                },
+                columns: None,
+                exclude_columns: Vec::new(),
+                filter: None,
+                overrides: Vec::new(),
+            }],
+            format: FileFormat {
+                format: Format::Parquet,
+                compression: Compression::Zstd,
+                level: None,
+            },
+            consistency: None,
+            on_lossy: OnLossy::Fail,
+            chunk_bytes: 128_000_000,
+            on_snapshot_lost: OnSnapshotLost::Auto,
+            targets: Vec::new(),
+            batch_rows: None,
+            name: None,
+            run: 1,
+        }
+    }
+
+    #[test]
+    fn pace_is_not_part_of_a_jobs_identity() {
+        let mut faster = request();
+        faster.batch_rows = Some(1000);
+        faster.chunk_bytes = 1;
+        assert_eq!(faster.job_id(), request().job_id());
+        assert!(request().job_id().as_str().starts_with("users-"));
+    }
+
+    #[test]
+    fn a_filter_or_a_restart_makes_another_job() {
+        let mut filtered = request();
+        filtered.tables[0].filter = Some("id > 1".to_owned());
+        assert_ne!(filtered.job_id(), request().job_id());
+        let restarted = ExtractionRequest { run: 2, ..request() };
+        assert_eq!(restarted.job_id().as_str(), format!("{}-r2", request().job_id()));
+    }
 }

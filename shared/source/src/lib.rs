@@ -12,8 +12,8 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_model::{
-    ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, Relation, Result, SnapshotEvidence,
-    SnapshotToken, SourceFacts, TableName,
+    ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, Relation, Result, Selection,
+    SnapshotEvidence, SnapshotToken, SourceFacts, TableName,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -41,17 +41,6 @@ impl fmt::Debug for SourceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceSettings").field("max_connections", &self.max_connections).finish_non_exhaustive()
     }
-}
-
-/// What to look up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
-    /// A table, in the default schema where none is given.
-    Table { schema: Option<String>, name: String },
-    /// Every table of a schema (`None`: of the default one).
-    Schema(Option<String>),
-    /// A query under a name of its own, with a unique column to split it by.
-    Query { name: String, sql: String, key: Option<String> },
 }
 
 /// A question that planning asks about a key's values or the optimizer's view. Each is an index look-up or an EXPLAIN,
