@@ -3,6 +3,7 @@
 //! Storage carries the facts: plans, chunks, commit records and the outcome. "First writer wins" is its property.
 
 mod local;
+mod records;
 mod s3;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use sqlextract_model::{Digest, Result};
 
 pub use local::LocalStorage;
+pub use records::{JobRecords, Stored};
 pub use s3::{S3Settings, S3Storage};
 
 /// The answer to a create-only write.
