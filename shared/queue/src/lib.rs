@@ -32,6 +32,16 @@ pub enum QueueName {
     Parked,
 }
 
+impl QueueName {
+    /// The longest body that the queue takes, in bytes: a request from outside may be longer than what services write.
+    pub fn longest_body_bytes(&self) -> usize {
+        match self {
+            Self::Requests | Self::Parked => 1 << 20,
+            _ => 64 << 10,
+        }
+    }
+}
+
 impl fmt::Display for QueueName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,7 +62,7 @@ pub struct Message {
     pub id: String,
     /// The job, where there is one.
     pub correlation: Option<String>,
-    /// At most 64 KiB.
+    /// At most [`QueueName::longest_body_bytes`].
     pub body: Vec<u8>,
 }
 
@@ -78,6 +88,8 @@ pub enum Settlement {
 ///   returns once all of them hold it.
 /// - A queue's depth is bounded, and so is what one receiver holds: `receive` waits while as many deliveries as the
 ///   receiver's window are unsettled.
+/// - A body that is longer than the queue's limit is refused as a defect of the publisher, before anything is held.
+/// - A parked delivery is received from [`QueueName::Parked`] with its reason; its count of redeliveries starts anew.
 /// - `depth` counts messages that wait or are unsettled, those waiting out a delay included.
 /// - No method interprets a body.
 #[async_trait]
@@ -107,6 +119,11 @@ pub trait Delivery: Send + fmt::Debug {
 
     /// How often this message was delivered before, as far as the queue knows.
     fn redeliveries(&self) -> u32;
+
+    /// Why the message was parked; `None` in every queue but [`QueueName::Parked`].
+    fn reason(&self) -> Option<&str> {
+        None
+    }
 
     /// After a lost connection the answer is an error of class indeterminate, never success: the message may come
     /// again.
