@@ -120,6 +120,3 @@ fn mapping(column: &SourceColumn, form: Form, lossy: Option<Lossy>) -> ColumnMap
         lossy,
     }
 }
-
-#[cfg(test)]
-mod tests;
