@@ -1,1 +1,95 @@
+//! The extractor: a batch message becomes rows, chunks, a commit record and a checkpoint.
+//!
+//! Read in this order: `batch` (what a message leads to), `pipeline` (rows to chunks), `commit` (the record that makes
+//! them count, and what follows from it, on the duplicate path too).
 
+mod batch;
+mod commit;
+mod pipeline;
+mod plans;
+mod upload;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlextract_model::{BatchMessage, Code, Failure, Result};
+use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::{
+    Gate, Handler, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, Verdict, serve,
+};
+
+use plans::PlanCache;
+
+/// What an operator may set.
+#[derive(Debug, Clone)]
+pub struct ExtractorSettings {
+    /// Batches worked at once at most; the gate may hold it lower while running.
+    pub workers: u16,
+    /// Encode and upload beside reading, instead of one after the other.
+    pub parallel_write: bool,
+    /// Longest time of one batch, reading to commit.
+    pub batch_deadline: Duration,
+    pub retry: RetryPolicy,
+    /// Written into chunks: the program and its version.
+    pub created_by: String,
+    /// Bytes that one upload may hold in memory.
+    pub upload_bytes: usize,
+}
+
+/// The extractor service, for one source.
+#[derive(Debug)]
+pub struct Extractor {
+    ports: Arc<Ports>,
+    source: String,
+    settings: ExtractorSettings,
+    budget: MemoryBudget,
+    limiter: RateLimiter,
+    gate: Gate,
+    progress: Arc<dyn ProgressSink>,
+    plans: PlanCache,
+    shutdown: Shutdown,
+}
+
+/// What an extractor is made of.
+#[derive(Debug)]
+pub struct ExtractorParts {
+    pub ports: Arc<Ports>,
+    /// The source's name: its queue of batches is served.
+    pub source: String,
+    pub settings: ExtractorSettings,
+    pub budget: MemoryBudget,
+    pub limiter: RateLimiter,
+    pub gate: Gate,
+    pub progress: Arc<dyn ProgressSink>,
+    pub shutdown: Shutdown,
+}
+
+impl Extractor {
+    pub fn new(parts: ExtractorParts) -> Self {
+        let ExtractorParts { ports, source, settings, budget, limiter, gate, progress, shutdown } = parts;
+        Self { ports, source, settings, budget, limiter, gate, progress, plans: PlanCache::default(), shutdown }
+    }
+
+    /// Serves batches until the shutdown, then drains.
+    pub async fn run(self: Arc<Self>) -> Result<()> {
+        let name = QueueName::Batches { source: self.source.clone() };
+        let queue = Arc::clone(&self.ports.queue);
+        let shutdown = self.shutdown.clone();
+        let window = self.settings.workers;
+        serve(&queue, &name, window, self, &shutdown).await
+    }
+}
+
+#[async_trait]
+impl Handler for Extractor {
+    async fn handle(&self, message: &Message, _redeliveries: u32) -> Verdict {
+        match serde_json::from_slice::<BatchMessage>(&message.body) {
+            Ok(batch) => self.work(&batch).await,
+            Err(cause) => {
+                let text = format!("batch message {} cannot be read", message.id);
+                Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause))
+            }
+        }
+    }
+}

@@ -1,1 +1,101 @@
+//! The scripter: a completed extraction becomes one script per target, stored and announced.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlextract_ingest_sql::{ScriptOptions, render};
+use sqlextract_model::{
+    Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Result, Target,
+};
+use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::{Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for, utc_now};
+use sqlextract_storage::JobRecords;
+
+/// Scripts up to this size travel in their event.
+const INLINE_BYTES: usize = 32 << 10;
+
+/// The scripter service.
+#[derive(Debug)]
+pub struct Scripter {
+    ports: Arc<Ports>,
+    /// The destination that the events' jobs are in.
+    destination: String,
+    retry: RetryPolicy,
+    progress: Arc<dyn ProgressSink>,
+}
+
+impl Scripter {
+    pub fn new(ports: Arc<Ports>, destination: String, retry: RetryPolicy, progress: Arc<dyn ProgressSink>) -> Self {
+        Self { ports, destination, retry, progress }
+    }
+
+    /// Serves completions until the shutdown, then drains.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<()> {
+        let queue = Arc::clone(&self.ports.queue);
+        serve(&queue, &QueueName::Scripter, 1, self, &shutdown).await
+    }
+
+    async fn script(&self, job: &JobId) -> Result<()> {
+        let records = JobRecords::new(self.ports.destination(&self.destination)?, job.clone());
+        let Some(record) = records.job_record().await? else {
+            return Err(Failure::new(Code::StorageMissing, format!("job {job} has no record in its destination")));
+        };
+        for target in &record.request.targets {
+            let script = render_script(&records, target, &ScriptOptions::default()).await?;
+            let location = records.put_script(target.platform, &script).await?;
+            self.progress.script_written(job, target.platform, &location);
+            self.announce(job, target, location, script).await?;
+        }
+        Ok(())
+    }
+
+    async fn announce(&self, job: &JobId, target: &Target, location: String, script: String) -> Result<()> {
+        let mut data = EventData::of(job.clone());
+        data.target = Some(target.platform);
+        data.sha256 = Some(Digest::of(script.as_bytes()));
+        data.location = Some(location);
+        data.script = (script.len() <= INLINE_BYTES).then_some(script);
+        let event = Event::new(EventKind::IngestGenerated, target.platform.as_str(), utc_now(), data);
+        let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
+        let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
+        let message = Message { id: event.id, correlation: Some(job.to_string()), body };
+        self.ports.queue.announce(&routing_key, message).await
+    }
+}
+
+/// Renders the script of a finished extraction from its stored manifest alone.
+pub async fn render_script(records: &JobRecords, target: &Target, options: &ScriptOptions) -> Result<String> {
+    let stored = records.manifest().await?.ok_or_else(|| {
+        Failure::new(Code::StorageMissing, format!("job {} has no manifest: it is not finished", records.job()))
+            .remedy("Run its `extract` command again until it completes, then ask for the script.")
+    })?;
+    let manifest: &Manifest = &stored.record;
+    if manifest.outcome != Outcome::Completed {
+        return Err(Failure::new(Code::UsageInvalid, format!("job {} was not completed", manifest.job)));
+    }
+    let mut entries: Vec<ManifestEntry> = Vec::new();
+    for page in &manifest.pages {
+        entries.extend(records.manifest_page(manifest, page.number).await?);
+    }
+    render(manifest, &stored.sha256, &entries, target, options)
+}
+
+#[async_trait]
+impl Handler for Scripter {
+    async fn handle(&self, message: &Message, redeliveries: u32) -> Verdict {
+        let event: Event = match serde_json::from_slice(&message.body) {
+            Ok(event) => event,
+            Err(cause) => {
+                let text = format!("event {} cannot be read", message.id);
+                return Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause));
+            }
+        };
+        match self.script(&event.data.job).await {
+            Ok(()) => Verdict::Done,
+            Err(failure) => {
+                tracing::warn!(job.id = %event.data.job, error.code = %failure.code, error = %failure, "no script was written");
+                settlement_for(&failure, redeliveries + 1, &self.retry)
+            }
+        }
+    }
+}

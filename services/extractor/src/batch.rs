@@ -1,0 +1,124 @@
+//! One batch message: read what is known, decide, act.
+
+use sqlextract_checkpoint::BatchId;
+use sqlextract_model::{
+    BatchMessage, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
+};
+use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::{Verdict, settlement_for, utc_now};
+use sqlextract_storage::JobRecords;
+
+use crate::Extractor;
+
+/// What is known about a batch before any work.
+#[derive(Debug)]
+struct BatchFacts {
+    commit: Option<CommitRecord>,
+    cancelled: bool,
+}
+
+/// What a message leads to.
+#[derive(Debug, PartialEq)]
+enum BatchDecision {
+    /// Another attempt has won: repeat everything that follows its commit.
+    Follow(Box<CommitRecord>),
+    /// The job was cancelled: the batch is not read.
+    Skip,
+    Extract,
+}
+
+fn decide(facts: BatchFacts) -> BatchDecision {
+    match facts {
+        BatchFacts { commit: Some(commit), .. } => BatchDecision::Follow(Box::new(commit)),
+        BatchFacts { cancelled: true, .. } => BatchDecision::Skip,
+        BatchFacts { .. } => BatchDecision::Extract,
+    }
+}
+
+impl Extractor {
+    pub(crate) async fn work(&self, message: &BatchMessage) -> Verdict {
+        match self.try_work(message).await {
+            Ok(()) => Verdict::Done,
+            Err(failure) => self.settle(message, failure.table(&message.table)).await,
+        }
+    }
+
+    async fn try_work(&self, message: &BatchMessage) -> Result<()> {
+        let records = JobRecords::new(self.ports.destination(&message.destination)?, message.job.clone());
+        let facts = BatchFacts {
+            commit: records.commit(&message.segment, message.generation, message.batch).await?,
+            cancelled: records.cancelled().await?,
+        };
+        match decide(facts) {
+            BatchDecision::Follow(commit) => self.follow(message, &commit).await,
+            BatchDecision::Skip => Ok(()),
+            BatchDecision::Extract => {
+                let (plan, batch) = self.plans.batch(&records, message).await?;
+                let commit = self.extract_and_commit(&records, message, &plan, &batch).await?;
+                self.follow(message, &commit).await
+            }
+        }
+    }
+
+    /// Turns a failed attempt into what becomes of the message.
+    async fn settle(&self, message: &BatchMessage, failure: Failure) -> Verdict {
+        match self.try_settle(message, &failure).await {
+            Ok(verdict) => verdict,
+            // The checkpoint or the queue is away as well: the message itself waits.
+            Err(second) => {
+                tracing::warn!(job.id = %message.job, batch.id = message.batch.0, error = %second, "a failed batch could not be recorded");
+                Verdict::Again { after: self.settings.retry.initial }
+            }
+        }
+    }
+
+    async fn try_settle(&self, message: &BatchMessage, failure: &Failure) -> Result<Verdict> {
+        if self.shutdown.is_draining() {
+            return Ok(Verdict::Again { after: std::time::Duration::ZERO });
+        }
+        if failure.code == Code::SnapshotLost {
+            // The planner opens the next epoch and publishes what is missing under it.
+            let mut tick = TickMessage::start(message.job.clone(), message.destination.clone(), 0);
+            tick.lost = Some(message.epoch);
+            self.publish_tick(&tick).await?;
+            return Ok(Verdict::Done);
+        }
+        let id = batch_id(message);
+        let attempts = self.ports.checkpoint.attempt(&message.job, &id).await?;
+        let verdict = settlement_for(failure, attempts, &self.settings.retry);
+        tracing::warn!(
+            job.id = %message.job, table.name = %message.table, batch.id = message.batch.0, attempt = attempts,
+            error.code = %failure.code, error = %failure, causes = ?failure.causes, "a batch failed"
+        );
+        if matches!(verdict, Verdict::Park(_)) {
+            self.ports.checkpoint.park(&message.job, &id, Some(failure)).await?;
+            self.progress.batch_parked(&message.job, &message.table, failure);
+            self.announce_parked(message, failure).await?;
+        }
+        Ok(verdict)
+    }
+
+    async fn announce_parked(&self, message: &BatchMessage, failure: &Failure) -> Result<()> {
+        let mut data = EventData::of(message.job.clone());
+        data.table = Some(message.table.clone());
+        data.batch = Some(message.batch);
+        data.failures.push(failure.clone());
+        let about = format!("{}/{}/{}", message.segment, message.generation, message.batch.0);
+        let event = Event::new(EventKind::BatchParked, &about, utc_now(), data);
+        let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
+        let routing_key = format!("{}.batch.{}", EventKind::BatchParked.noun_and_verb(), message.job);
+        let message = Message { id: event.id, correlation: Some(message.job.to_string()), body };
+        self.ports.queue.announce(&routing_key, message).await
+    }
+
+    pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
+        let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
+        let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
+        let message = Message { id, correlation: Some(tick.job.to_string()), body };
+        self.ports.queue.publish(&QueueName::Ticks, message).await
+    }
+}
+
+pub(crate) fn batch_id(message: &BatchMessage) -> BatchId {
+    BatchId { table: message.segment.clone(), generation: message.generation, batch: message.batch }
+}

@@ -1,0 +1,83 @@
+//! The commit: upload, commit record, checkpoint, publish. The order is the guarantee.
+
+use sqlextract_checkpoint::Completion;
+use sqlextract_model::{
+    AttemptId, Batch, BatchMessage, Code, CommitRecord, Failure, ObjectKey, Result, TablePlan, TickMessage,
+};
+use sqlextract_storage::JobRecords;
+
+use crate::Extractor;
+use crate::batch::batch_id;
+
+impl Extractor {
+    /// Reads the batch into chunks and makes them count, unless another attempt was first. Answers with the record
+    /// that counts.
+    pub(crate) async fn extract_and_commit(
+        &self,
+        records: &JobRecords,
+        message: &BatchMessage,
+        plan: &TablePlan,
+        batch: &Batch,
+    ) -> Result<CommitRecord> {
+        let attempt = AttemptId(random()?);
+        let extracted = self.extract(records, message, plan, batch, attempt).await?;
+        let record = CommitRecord {
+            version: 1,
+            job: message.job.clone(),
+            table: message.table.clone(),
+            generation: message.generation,
+            epoch: message.epoch,
+            batch: message.batch,
+            attempt,
+            plan_hash: message.plan_hash,
+            rows: extracted.rows,
+            chunks: extracted.chunks,
+            columns: extracted.columns,
+        };
+        let stored = records.create_commit(&message.segment, &record).await?;
+        if !stored.ours {
+            tracing::info!(job.id = %message.job, batch.id = message.batch.0, "another attempt was first; its chunks count");
+            let own: Vec<ObjectKey> = record.chunks.iter().filter_map(|c| full_key(message, &c.key)).collect();
+            records.delete_chunks(&own).await?;
+        }
+        Ok(stored.record)
+    }
+
+    /// What follows a commit, whoever made it: a duplicate delivery repeats all of it and never cuts it short.
+    pub(crate) async fn follow(&self, message: &BatchMessage, commit: &CommitRecord) -> Result<()> {
+        let bytes = commit.chunks.iter().map(|c| c.bytes).sum();
+        let id = batch_id(message);
+        match self.ports.checkpoint.complete(&message.job, &id, commit.rows, bytes).await? {
+            Completion::Recorded { new, remaining } => {
+                if new {
+                    self.progress.batch_committed(&message.job, &message.table, commit);
+                }
+                if remaining == 0 {
+                    self.publish_tick(&self.tick(message)).await?;
+                }
+            }
+            // The planner gives the checkpoint storage's truth, in which this batch is done.
+            Completion::Unknown => self.publish_tick(&self.tick(message)).await?,
+            Completion::Stale => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&self, message: &BatchMessage) -> TickMessage {
+        TickMessage {
+            position: u64::MAX,
+            ..TickMessage::start(message.job.clone(), message.destination.clone(), 0)
+        }
+    }
+}
+
+fn full_key(message: &BatchMessage, relative: &str) -> Option<ObjectKey> {
+    ObjectKey::parse(&format!("{}{relative}", ObjectKey::job_prefix(&message.job)))
+}
+
+fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Failure::new(Code::PreflightFailed, "the system gives no random bytes").because(e))?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,106 @@
+//! From a request to a job: looked up, recorded, answered.
+
+use sqlextract_model::{
+    Code, EventData, EventKind, ExtractionRequest, Failure, JobId, JobRecord, JobTable, Relation, Result, Selection,
+    TableFacts, segments,
+};
+use sqlextract_runtime::utc_now;
+use sqlextract_storage::JobRecords;
+
+use crate::Planner;
+
+impl Planner {
+    /// Takes a request as often as it comes: the same job goes on, a finished one tells its outcome again.
+    pub(crate) async fn accept(&self, request: &ExtractionRequest) -> Result<()> {
+        let job = request.job_id();
+        let records = self.records(&request.destination, &job)?;
+        if let Some(manifest) = records.manifest().await? {
+            self.same_request(&records, request).await?;
+            return self.announce_outcome(&manifest).await;
+        }
+        let record = match self.same_request(&records, request).await? {
+            Some(record) => record,
+            None => records.create_job_record(&self.look_up(request).await?).await?,
+        };
+        let source = self.ports.source(&request.source)?.dialect();
+        self.announce(EventKind::Accepted, "", source.as_str(), EventData::of(job)).await?;
+        let open = self.open(&records, record, request).await?;
+        self.unpark(&open.record.job).await?;
+        self.start_round(&open).await
+    }
+
+    /// Asking again is how parked batches are tried again.
+    async fn unpark(&self, job: &JobId) -> Result<()> {
+        let parked = self.ports.checkpoint.progress(job).await?.map(|p| p.parked).unwrap_or_default();
+        for (batch, _) in parked {
+            self.ports.checkpoint.park(job, &batch, None).await?;
+        }
+        Ok(())
+    }
+
+    /// The job's record, if there is one; refuses a record of another request under the same name.
+    async fn same_request(&self, records: &JobRecords, request: &ExtractionRequest) -> Result<Option<JobRecord>> {
+        let Some(record) = records.job_record().await? else { return Ok(None) };
+        if record.request.identity() == request.identity() {
+            return Ok(Some(record));
+        }
+        Err(Failure::new(
+            Code::StorageForeign,
+            format!("job {} in {} extracts something else: {}", record.job, request.destination, difference(&record, request)),
+        )
+        .remedy("Choose another `--job` or `--output`, or make the request the one that the job was started with."))
+    }
+
+    async fn look_up(&self, request: &ExtractionRequest) -> Result<JobRecord> {
+        let source = self.ports.source(&request.source)?;
+        let mut tables: Vec<JobTable> = Vec::new();
+        let mut identity = None;
+        for (selected_by, asked) in request.tables.iter().enumerate() {
+            let facts = source.inspect(std::slice::from_ref(&asked.selection)).await?;
+            for table in &facts.tables {
+                if !tables.iter().any(|t| t.name == table.name) {
+                    tables.push(job_table(table, &asked.selection, selected_by));
+                }
+            }
+            identity = Some(facts.identity);
+        }
+        let Some(identity) = identity.filter(|_| !tables.is_empty()) else {
+            return Err(Failure::new(Code::SourceObjectMissing, "the request selects no table"));
+        };
+        let names: Vec<_> = tables.iter().map(|t| t.name.clone()).collect();
+        for (table, segment) in tables.iter_mut().zip(segments(&names)) {
+            table.segment = segment;
+        }
+        Ok(JobRecord {
+            version: 1,
+            job: request.job_id(),
+            request: request.clone(),
+            source: identity,
+            tables,
+            accepted_at: utc_now(),
+        })
+    }
+}
+
+fn job_table(table: &TableFacts, selection: &Selection, selected_by: usize) -> JobTable {
+    let relation = match selection {
+        Selection::Query { sql, .. } => Relation::Query(sql.clone()),
+        Selection::Table { .. } | Selection::Schema(_) => Relation::Table(table.name.clone()),
+    };
+    // The segment follows once all names are known: a collision is seen only then.
+    let segment = segments(std::slice::from_ref(&table.name)).remove(0);
+    JobTable { name: table.name.clone(), segment, relation, selected_by }
+}
+
+fn difference(record: &JobRecord, request: &ExtractionRequest) -> &'static str {
+    let was = &record.request;
+    if was.source != request.source {
+        "from another source"
+    } else if was.tables != request.tables {
+        "other tables, columns or filters"
+    } else if was.format != request.format {
+        "in another format or compression"
+    } else {
+        "with another consistency or handling of lossy types"
+    }
+}

@@ -1,0 +1,86 @@
+//! A job that this planner holds open: its plans, its snapshot, and where its batches lie in the fan-out's order.
+
+use std::sync::Arc;
+
+use sqlextract_model::{BatchIndex, Epoch, JobRecord, TablePlan};
+use sqlextract_source::Snapshot;
+use sqlextract_storage::Stored;
+
+/// The fan-out's order is the tables' order, then the batches'. A position counts over all of them.
+#[derive(Debug)]
+pub(crate) struct ActiveJob {
+    pub(crate) record: JobRecord,
+    pub(crate) tables: Vec<ActiveTable>,
+    pub(crate) epoch: Epoch,
+    pub(crate) snapshot: Option<Arc<dyn Snapshot>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ActiveTable {
+    pub(crate) plan: Stored<TablePlan>,
+    /// Committed when the epoch opened: not published again.
+    pub(crate) done: DoneSet,
+}
+
+/// A set of batches as a bitmap.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DoneSet {
+    words: Vec<u64>,
+    count: u64,
+}
+
+impl DoneSet {
+    pub(crate) fn from_sorted(batches: &[BatchIndex]) -> Self {
+        let mut set = Self::default();
+        for batch in batches {
+            let (word, bit) = ((batch.0 / 64) as usize, batch.0 % 64);
+            if set.words.len() <= word {
+                set.words.resize(word + 1, 0);
+            }
+            set.count += u64::from(set.words[word] >> bit & 1 == 0);
+            set.words[word] |= 1 << bit;
+        }
+        set
+    }
+
+    pub(crate) fn contains(&self, batch: u64) -> bool {
+        self.words.get((batch / 64) as usize).is_some_and(|word| word >> (batch % 64) & 1 == 1)
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+impl ActiveJob {
+    pub(crate) fn batches(&self) -> u64 {
+        self.tables.iter().map(|t| t.plan.record.batches).sum()
+    }
+
+    pub(crate) fn done(&self) -> u64 {
+        self.tables.iter().map(|t| t.done.count()).sum()
+    }
+
+    /// The next batches to publish from `position` on, at most `limit`, as table number and batch, with the position
+    /// behind the last one looked at.
+    pub(crate) fn owed(&self, position: u64, limit: u64) -> (Vec<(usize, u64)>, u64) {
+        let mut owed = Vec::new();
+        let mut first = 0;
+        let mut reached = position;
+        for (number, table) in self.tables.iter().enumerate() {
+            let batches = table.plan.record.batches;
+            let skip = reached.saturating_sub(first);
+            for batch in skip..batches {
+                if owed.len() as u64 == limit {
+                    return (owed, reached);
+                }
+                if !table.done.contains(batch) {
+                    owed.push((number, batch));
+                }
+                reached = first + batch + 1;
+            }
+            first += batches;
+        }
+        (owed, reached)
+    }
+}

@@ -1,0 +1,147 @@
+//! Finishing a job: storage is compared with the plan, orphans are swept, the outcome is written once and told.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlextract_model::{
+    BatchIndex, Code, CommitRecord, Failure, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome, Range, Result,
+    TablePlan,
+};
+use sqlextract_runtime::utc_now;
+use sqlextract_storage::JobRecords;
+
+use crate::Planner;
+use crate::active::ActiveJob;
+use crate::manifest::ManifestBuilder;
+
+/// Entries of a manifest page.
+const PAGE_ENTRIES: usize = 1000;
+/// Commit records read at once.
+const READS_AT_ONCE: usize = 16;
+
+impl Planner {
+    /// Idempotent: whoever comes second finds the outcome of the first and tells it again.
+    pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob, cancelled: bool) -> Result<()> {
+        let outcome = if cancelled { Outcome::Cancelled } else { Outcome::Completed };
+        let built = match self.collect(records, open, outcome).await? {
+            Collected::Whole(manifest) => *manifest,
+            Collected::Missing { table, batch } => {
+                tracing::warn!(job.id = %records.job(), table.name = %table, batch = batch.0, "a committed batch is missing in storage; reading again");
+                return self.refresh(records, open).await;
+            }
+        };
+        let stored = records.create_manifest(&built).await?;
+        // The outcome is the only success: it is told only after it reads back.
+        let stored = records.manifest().await?.unwrap_or(stored);
+        self.announce_outcome(&stored).await?;
+        self.deactivate(records.job());
+        self.progress.finished(records.job());
+        Ok(())
+    }
+
+    async fn collect(&self, records: &JobRecords, open: &ActiveJob, outcome: Outcome) -> Result<Collected> {
+        let epochs = records.epochs().await?;
+        let mut builder = ManifestBuilder::new(&open.record, &epochs);
+        let mut pages: Vec<ManifestPage> = Vec::new();
+        let mut page: Vec<ManifestEntry> = Vec::new();
+        let mut sizes = chunk_sizes(records).await?;
+        for table in &open.tables {
+            let plan = &table.plan.record;
+            builder.table(plan, table.plan.sha256);
+            for number in 0..plan.pages.len() {
+                let batches = records.plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX)).await?;
+                let ranges = batches.into_iter().map(|batch| (batch.index, batch.range));
+                let mut commits = stream::iter(ranges)
+                    .map(|(batch, range)| read_commit(records, plan, batch, range))
+                    .buffered(READS_AT_ONCE);
+                while let Some((batch, range, commit)) = commits.try_next().await? {
+                    let Some(commit) = commit else {
+                        if outcome == Outcome::Completed {
+                            return Ok(Collected::Missing { table: plan.table.to_string(), batch });
+                        }
+                        continue;
+                    };
+                    claim_chunks(&mut sizes, &commit)?;
+                    builder.batch(&commit);
+                    page.push(ManifestEntry::new(commit, range));
+                    if page.len() == PAGE_ENTRIES {
+                        pages.push(store_page(records, pages.len(), &mut page).await?);
+                    }
+                }
+            }
+        }
+        if !page.is_empty() {
+            pages.push(store_page(records, pages.len(), &mut page).await?);
+        }
+        // What no commit record claimed was left by attempts that lost or died.
+        let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
+        records.delete_chunks(&orphans).await?;
+        let manifest =
+            builder.finish(outcome, pages, utc_now(), self.settings.created_by.clone(), self.settings.single_writer);
+        Ok(Collected::Whole(Box::new(manifest)))
+    }
+}
+
+enum Collected {
+    Whole(Box<Manifest>),
+    Missing { table: String, batch: BatchIndex },
+}
+
+struct Chunk {
+    key: ObjectKey,
+    bytes: u64,
+}
+
+/// Every object under `data/`, by its key relative to the job; refuses what is not ours.
+async fn chunk_sizes(records: &JobRecords) -> Result<HashMap<String, Chunk>> {
+    let listed = records.chunks().await?;
+    let mut sizes = HashMap::with_capacity(listed.len());
+    for object in listed {
+        match ObjectKey::parse(&object.key) {
+            Some(key @ ObjectKey::Chunk { .. }) => {
+                sizes.insert(key.relative(), Chunk { key, bytes: object.bytes });
+            }
+            _ => {
+                let message = format!("{} is among the job's chunks and was not written by this job", object.key);
+                return Err(Failure::new(Code::StorageForeign, message));
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+/// Takes the record's chunks out of the listing; fails where one is not there as recorded.
+fn claim_chunks(sizes: &mut HashMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
+    for chunk in &commit.chunks {
+        match sizes.remove(&chunk.key) {
+            Some(found) if found.bytes == chunk.bytes => {}
+            Some(found) => {
+                let message = format!("chunk {} has {} bytes where its record says {}", chunk.key, found.bytes, chunk.bytes);
+                return Err(Failure::new(Code::StorageCorrupt, message).table(&commit.table));
+            }
+            None => {
+                let message = format!("chunk {} of a committed batch is gone", chunk.key);
+                return Err(Failure::new(Code::StorageMissing, message).table(&commit.table));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn read_commit(
+    records: &JobRecords,
+    plan: &TablePlan,
+    batch: BatchIndex,
+    range: Range,
+) -> Result<(BatchIndex, Range, Option<CommitRecord>)> {
+    let commit = records.commit(&plan.segment, plan.generation, batch).await?;
+    Ok((batch, range, commit))
+}
+
+async fn store_page(records: &JobRecords, number: usize, page: &mut Vec<ManifestEntry>) -> Result<ManifestPage> {
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
+    let sha256 = records.create_manifest_page(number, page).await?;
+    let entries = page.len() as u64;
+    page.clear();
+    Ok(ManifestPage { number, entries, sha256 })
+}

@@ -1,0 +1,101 @@
+//! Building the manifest's head from plans and commit records: pure, one batch at a time.
+
+use std::collections::HashMap;
+
+use sqlextract_encoding::merge_aggregates;
+use sqlextract_model::{
+    ColumnAggregate, CommitRecord, Consistency, Digest, Epoch, EpochRecord, JobRecord, Manifest, ManifestPage,
+    ManifestTable, Outcome, Relation, SnapshotEvidence, TablePlan, Totals,
+};
+
+/// Collects tables in the job's order, each followed by its batches.
+#[derive(Debug)]
+pub(crate) struct ManifestBuilder<'a> {
+    record: &'a JobRecord,
+    evidence: HashMap<Epoch, Option<&'a SnapshotEvidence>>,
+    /// The evidence of the instant that each finished table shows.
+    instants: Vec<Option<SnapshotEvidence>>,
+    tables: Vec<ManifestTable>,
+}
+
+impl<'a> ManifestBuilder<'a> {
+    pub(crate) fn new(record: &'a JobRecord, epochs: &'a [EpochRecord]) -> Self {
+        let evidence = epochs.iter().map(|e| (e.epoch, e.evidence.as_ref())).collect();
+        Self { record, evidence, instants: Vec::new(), tables: Vec::new() }
+    }
+
+    pub(crate) fn table(&mut self, plan: &TablePlan, plan_hash: Digest) {
+        self.instants.push(plan.evidence.clone());
+        let aggregates = plan
+            .columns
+            .iter()
+            .map(|c| ColumnAggregate { name: c.name.clone(), ..ColumnAggregate::default() })
+            .collect();
+        let query = match &plan.relation {
+            Relation::Query(sql) => Some(sql.clone()),
+            Relation::Table(_) => None,
+        };
+        self.tables.push(ManifestTable {
+            table: plan.table.clone(),
+            segment: plan.segment.clone(),
+            generation: plan.generation,
+            plan_hash,
+            rung: plan.rung,
+            consistency: plan.consistency,
+            filter: plan.filter.clone(),
+            query,
+            columns: plan.columns.clone(),
+            aggregates,
+            totals: Totals::default(),
+        });
+    }
+
+    /// A batch of the table that came last.
+    pub(crate) fn batch(&mut self, commit: &CommitRecord) {
+        let (Some(table), Some(instant)) = (self.tables.last_mut(), self.instants.last()) else { return };
+        let epoch = self.evidence.get(&commit.epoch).copied().flatten();
+        // Another epoch counts as the same instant only where the database proved that nothing had changed.
+        if instant.is_none() || epoch != instant.as_ref() {
+            table.consistency = Consistency::Batch;
+        }
+        table.totals.add_batch(commit.rows, &commit.chunks);
+        for ((total, part), column) in table.aggregates.iter_mut().zip(&commit.columns).zip(&table.columns) {
+            *total = merge_aggregates(total, part, &column.chunk);
+        }
+    }
+
+    pub(crate) fn finish(
+        self,
+        outcome: Outcome,
+        pages: Vec<ManifestPage>,
+        finished_at: String,
+        created_by: String,
+        single_writer: bool,
+    ) -> Manifest {
+        let mut totals = Totals::default();
+        self.tables.iter().for_each(|table| totals.add(&table.totals));
+        Manifest {
+            version: 1,
+            created_by,
+            job: self.record.job.clone(),
+            outcome,
+            started_at: self.record.accepted_at.clone(),
+            finished_at,
+            source: self.record.source.clone(),
+            consistency: self.consistency().to_owned(),
+            format: self.record.request.format,
+            single_writer,
+            tables: self.tables,
+            pages,
+            totals,
+            failures: Vec::new(),
+        }
+    }
+
+    fn consistency(&self) -> &'static str {
+        if self.tables.iter().any(|t| t.consistency == Consistency::Batch) {
+            return "batch";
+        }
+        if self.instants.windows(2).all(|pair| pair[0] == pair[1]) { "snapshot" } else { "snapshot per table" }
+    }
+}

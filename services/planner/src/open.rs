@@ -1,0 +1,166 @@
+//! Opening an epoch: a snapshot where the source has one, and a plan for every table that needs one.
+
+use std::sync::Arc;
+
+use sqlextract_checkpoint::TableState;
+use sqlextract_model::{
+    BatchIndex, Code, Consistency, EventData, EventKind, ExtractionRequest, EpochRecord, Failure, JobRecord, OnSnapshotLost,
+    Result,
+    SnapshotEvidence, TablePlan, TickMessage,
+};
+use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::utc_now;
+use sqlextract_source::{Snapshot, Source};
+use sqlextract_storage::{JobRecords, Stored};
+
+use crate::Planner;
+use crate::active::{ActiveJob, ActiveTable, DoneSet};
+use crate::epoch::{Standing, TableStanding, standing};
+use crate::tables::TableToPlan;
+
+/// A table as storage shows it before the epoch opens.
+struct Found {
+    plan: Option<Stored<TablePlan>>,
+    committed: Vec<BatchIndex>,
+}
+
+impl Found {
+    fn finished(&self) -> bool {
+        self.plan.as_ref().is_some_and(|p| self.committed.len() as u64 >= p.record.batches)
+    }
+}
+
+impl Planner {
+    /// Opens the job's next epoch and makes storage's truth the checkpoint's. `asked` carries what a resume may change.
+    pub(crate) async fn open(
+        &self,
+        records: &JobRecords,
+        record: JobRecord,
+        asked: &ExtractionRequest,
+    ) -> Result<Arc<ActiveJob>> {
+        self.deactivate(&record.job);
+        let mut found = Vec::with_capacity(record.tables.len());
+        for table in &record.tables {
+            let plan = records.latest_plan(&table.segment).await?;
+            let committed = match &plan {
+                Some(plan) => records.committed(&table.segment, plan.record.generation).await?,
+                None => Vec::new(),
+            };
+            found.push(Found { plan, committed });
+        }
+        let source = self.ports.source(&record.request.source)?;
+        let snapshot = match found.iter().all(Found::finished) {
+            true => None,
+            false => take_snapshot(source.as_ref(), record.request.consistency).await?,
+        };
+        let evidence = snapshot.as_ref().map(|s| s.evidence().clone());
+        let epochs = records.epochs().await?;
+        let mut epoch = EpochRecord { epoch: JobRecords::next_epoch(&epochs), evidence, opened_at: utc_now() };
+        while !records.create_epoch(&epoch).await?.ours {
+            epoch.epoch = epoch.epoch.next();
+        }
+        let standings = standings(&found, epoch.evidence.as_ref(), asked.on_snapshot_lost)?;
+        let lost = standings.iter().any(|s| s.lost_its_snapshot());
+        let mut tables = Vec::with_capacity(found.len());
+        for ((table, found), standing) in record.tables.iter().zip(found).zip(&standings) {
+            self.report_standing(&table.name, *standing, found.plan.as_ref().map(|p| &p.record), asked);
+            tables.push(match (standing, found.plan) {
+                (Standing::Plan(generation), _) => {
+                    let to_plan = TableToPlan {
+                        record: &record,
+                        table,
+                        generation: *generation,
+                        epoch: epoch.epoch,
+                        evidence: epoch.evidence.as_ref(),
+                        batch_rows: asked.batch_rows,
+                        chunk_bytes: asked.chunk_bytes,
+                    };
+                    let plan = self.create_plan(records, to_plan, snapshot.as_ref().map(|s| s.token())).await?;
+                    ActiveTable { plan, done: DoneSet::default() }
+                }
+                (_, Some(plan)) => ActiveTable { plan, done: DoneSet::from_sorted(&found.committed) },
+                (_, None) => {
+                    return Err(Failure::new(Code::Defect, "a table without a plan was not planned").table(&table.name));
+                }
+            });
+        }
+        if lost {
+            let about = format!("epoch-{}", epoch.epoch.0);
+            let data = EventData::of(record.job.clone());
+            self.announce(EventKind::SnapshotLost, &about, record.source.dialect.as_str(), data).await?;
+        }
+        let open = self.activate(ActiveJob { record, tables, epoch: epoch.epoch, snapshot });
+        self.begin_checkpoint(&open).await?;
+        self.report_plans(&open);
+        let data = EventData::of(open.record.job.clone());
+        let about = format!("epoch-{}", open.epoch.0);
+        self.announce(EventKind::Planned, &about, open.record.source.dialect.as_str(), data).await?;
+        Ok(open)
+    }
+
+    async fn begin_checkpoint(&self, open: &ActiveJob) -> Result<()> {
+        let states: Vec<TableState> = open.tables.iter().map(table_state).collect();
+        self.ports.checkpoint.begin(&open.record.job, &states).await
+    }
+
+    /// Looks at storage again within the same epoch, gives the checkpoint what it shows, and starts a new round.
+    pub(crate) async fn refresh(&self, records: &JobRecords, open: &ActiveJob) -> Result<()> {
+        let mut tables = Vec::with_capacity(open.tables.len());
+        for table in &open.tables {
+            let plan = table.plan.clone();
+            let committed = records.committed(&plan.record.segment, plan.record.generation).await?;
+            tables.push(ActiveTable { plan, done: DoneSet::from_sorted(&committed) });
+        }
+        let (record, snapshot) = (open.record.clone(), open.snapshot.clone());
+        let open = self.activate(ActiveJob { record, tables, epoch: open.epoch, snapshot });
+        self.begin_checkpoint(&open).await?;
+        self.start_round(&open).await
+    }
+
+    /// Starts a round of the fan-out: every batch that is not done is published once.
+    pub(crate) async fn start_round(&self, open: &ActiveJob) -> Result<()> {
+        let destination = open.record.request.destination.clone();
+        self.publish_tick(&TickMessage::start(open.record.job.clone(), destination, open.done())).await
+    }
+
+    pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
+        let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
+        let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
+        let message = Message { id, correlation: Some(tick.job.to_string()), body };
+        self.ports.queue.publish(&QueueName::Ticks, message).await
+    }
+}
+
+fn standings(
+    found: &[Found],
+    evidence: Option<&SnapshotEvidence>,
+    policy: OnSnapshotLost,
+) -> Result<Vec<Standing>> {
+    let facts = |found: &Found| {
+        let committed = found.committed.len() as u64;
+        standing(TableStanding { plan: found.plan.as_ref().map(|p| &p.record), committed, evidence, policy })
+    };
+    found.iter().map(facts).collect::<Result<_>>()
+}
+
+fn table_state(table: &ActiveTable) -> TableState {
+    let plan = &table.plan.record;
+    let done = (0..plan.batches).filter(|b| table.done.contains(*b)).map(BatchIndex).collect();
+    TableState { table: plan.segment.clone(), generation: plan.generation, batches: plan.batches, done }
+}
+
+async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Result<Option<Arc<dyn Snapshot>>> {
+    if asked == Some(Consistency::Batch) {
+        return Ok(None);
+    }
+    match source.snapshot().await? {
+        Some(snapshot) => Ok(Some(Arc::from(snapshot))),
+        None if asked == Some(Consistency::Snapshot) => Err(Failure::new(
+            Code::PlanRefused,
+            format!("{} has no snapshot that several connections can share", source.dialect()),
+        )
+        .remedy("Use `--consistency batch`: each batch is then one instant of its own.")),
+        None => Ok(None),
+    }
+}
+

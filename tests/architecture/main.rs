@@ -1,0 +1,4 @@
+//! The rules of the house, read from the workspace's metadata and sources. A failure says which rule and where.
+
+mod sources;
+mod workspace;

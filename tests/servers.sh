@@ -1,0 +1,112 @@
+# Private servers for tests: sourced by tests/run. Everything lives below $servers_folder and is stopped on exit.
+
+servers_folder=
+started_pids=()
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# Runs a server as the user it insists on, when we are root; otherwise as ourselves.
+as_user() {
+  local user=$1
+  shift
+  if [ "$(id -u)" = 0 ]; then runuser -u "$user" -- "$@"; else "$@"; fi
+}
+
+install_missing() {
+  local packages=()
+  postgres_folder >/dev/null || packages+=(postgresql)
+  command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
+  command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer)
+  command -v python3 >/dev/null || packages+=(python3)
+  [ ${#packages[@]} = 0 ] && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "missing: ${packages[*]}; install them, or give SQLEXTRACT_TEST_POSTGRES and SQLEXTRACT_TEST_MYSQL" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+}
+
+postgres_folder() {
+  local folder
+  if command -v initdb >/dev/null; then dirname "$(command -v initdb)"; return; fi
+  folder=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+  [ -n "$folder" ] && [ -x "$folder/initdb" ] && echo "$folder"
+}
+
+wait_for() {
+  local what=$1
+  shift
+  for _ in $(seq 1 300); do
+    "$@" >/dev/null 2>&1 && return
+    sleep 0.1
+  done
+  echo "$what did not start; its log:" >&2
+  tail -n 40 "$servers_folder"/*.log >&2 || true
+  exit 1
+}
+
+start_postgres() {
+  local bin data port
+  bin=$(postgres_folder)
+  data=$servers_folder/postgres
+  port=$(free_port)
+  install -d -m 700 "$data"
+  [ "$(id -u)" = 0 ] && chown postgres "$data"
+  as_user postgres "$bin/initdb" -D "$data" -U postgres --auth=trust --no-sync -E UTF8 --locale=C.UTF-8 >"$servers_folder/initdb.log" 2>&1
+  # Durability costs time and proves nothing here; the socket stays in the private folder.
+  as_user postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
+    -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB \
+    >"$servers_folder/postgres.log" 2>&1 &
+  started_pids+=($!)
+  wait_for PostgreSQL "$bin/pg_isready" -h 127.0.0.1 -p "$port"
+  export SQLEXTRACT_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres"
+}
+
+start_mariadb() {
+  local data port server=mariadbd
+  command -v mariadbd >/dev/null || server=/usr/sbin/mariadbd
+  data=$servers_folder/mariadb
+  port=$(free_port)
+  install -d -m 700 "$data"
+  [ "$(id -u)" = 0 ] && chown mysql "$data"
+  as_user mysql mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db \
+    >"$servers_folder/mariadb-install.log" 2>&1
+  as_user mysql "$server" --no-defaults --datadir="$data" --port="$port" --bind-address=127.0.0.1 \
+    --socket="$data/mysql.sock" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=512M --local-infile=1 \
+    >"$servers_folder/mariadb.log" 2>&1 &
+  started_pids+=($!)
+  wait_for MariaDB mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root -e "SELECT 1"
+  # Root by TCP comes from 127.0.0.1, where name resolution is off.
+  mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root \
+    -e "CREATE USER IF NOT EXISTS root@'127.0.0.1'; GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION" || true
+  export SQLEXTRACT_TEST_MYSQL="mysql://root@127.0.0.1:$port/mysql"
+}
+
+stop_servers() {
+  local pid
+  for pid in "${started_pids[@]}"; do
+    # The server is the child of `runuser`; the signal reaches both.
+    pkill -INT -P "$pid" 2>/dev/null || true
+    kill -INT "$pid" 2>/dev/null || true
+  done
+  for pid in "${started_pids[@]}"; do
+    wait "$pid" 2>/dev/null || true
+  done
+  [ -n "$servers_folder" ] && rm -rf "$servers_folder"
+}
+
+start_servers() {
+  servers_folder=$(mktemp -d "${TMPDIR:-/tmp}/sqlextract-servers.XXXXXX")
+  chmod 755 "$servers_folder"
+  trap stop_servers EXIT
+  if [ -z "${SQLEXTRACT_TEST_POSTGRES:-}" ] || [ -z "${SQLEXTRACT_TEST_MYSQL:-}" ]; then install_missing; fi
+  [ -n "${SQLEXTRACT_TEST_POSTGRES:-}" ] || start_postgres
+  [ -n "${SQLEXTRACT_TEST_MYSQL:-}" ] || start_mariadb
+}
+
+print_addresses() {
+  env | grep '^SQLEXTRACT_TEST_' | sort | sed 's/^/export /'
+}
