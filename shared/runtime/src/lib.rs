@@ -1,1 +1,24 @@
+//! The toolbox of the services: receiving and settling, retry, shutdown, memory and rate limits, adaptive
+//! concurrency, progress and logs. Nothing here knows what a batch is made of.
 
+mod budget;
+mod clock;
+mod ports;
+mod progress;
+//P rate;
+mod receive;
+mod settle;
+mod shutdown;
+//P telemetry;
+//P workers;
+
+pub use budget::{MemoryBudget, Reservation, Share};
+pub use clock::utc_now;
+pub use ports::Ports;
+pub use progress::{News, NoProgress, ProgressSink, Severity, TableProgress};
+//P use rate::{LimiterState, RateLimit, RateLimiter};
+pub use receive::{Handler, Served, Verdict, serve, serve_counting};
+pub use settle::{Randomness, RetryPolicy, settlement_for};
+pub use shutdown::{Shutdown, StopCause};
+//P use telemetry::{LogFormat, init_logs};
+//P use workers::{Decision, Gate, GatePermit, History, Sample, Strain, decide};
