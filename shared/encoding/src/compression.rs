@@ -1,0 +1,77 @@
+//! Compressions and their levels, for both formats.
+
+use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
+use sqlextract_model::{Code, Compression, Failure, FileFormat, Format, Result};
+
+/// Level 1 writes lineitem in half the time of level 3 and makes it 4 % larger.
+const ZSTD_LEVEL: i32 = 1;
+/// Level 4 is where zlib's speed and ratio meet; 6 takes twice the time for 3 %.
+const GZIP_LEVEL: i32 = 4;
+
+/// The compression of a Parquet chunk's pages.
+pub(crate) fn of_pages(format: &FileFormat) -> Result<ParquetCompression> {
+    let refused = |error: parquet::errors::ParquetError| level_refused(format).because(error);
+    Ok(match format.compression {
+        Compression::Zstd => {
+            ParquetCompression::ZSTD(ZstdLevel::try_new(level(format, 1..=22, ZSTD_LEVEL)?).map_err(refused)?)
+        }
+        Compression::Gzip => {
+            let level = level(format, 0..=9, GZIP_LEVEL)?;
+            ParquetCompression::GZIP(GzipLevel::try_new(level.unsigned_abs()).map_err(refused)?)
+        }
+        Compression::Snappy => without_level(format, ParquetCompression::SNAPPY)?,
+        // `LZ4` proper is the deprecated framing that readers disagree about.
+        Compression::Lz4 => without_level(format, ParquetCompression::LZ4_RAW)?,
+        Compression::None => without_level(format, ParquetCompression::UNCOMPRESSED)?,
+    })
+}
+
+/// The compression of a CSV chunk as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamCompression {
+    None,
+    Gzip(u32),
+    Zstd(i32),
+}
+
+pub(crate) fn of_stream(format: &FileFormat) -> Result<StreamCompression> {
+    match format.compression {
+        Compression::None => without_level(format, StreamCompression::None),
+        Compression::Gzip => Ok(StreamCompression::Gzip(
+            level(format, 0..=9, GZIP_LEVEL)?.unsigned_abs(),
+        )),
+        Compression::Zstd => Ok(StreamCompression::Zstd(level(format, 1..=22, ZSTD_LEVEL)?)),
+        Compression::Snappy | Compression::Lz4 => {
+            let message = format!("CSV chunks cannot be compressed with {}", format.compression);
+            Err(Failure::new(Code::UsageInvalid, message).remedy("Choose gzip, zstd or none, or write Parquet."))
+        }
+    }
+}
+
+fn level(format: &FileFormat, range: std::ops::RangeInclusive<i32>, default: i32) -> Result<i32> {
+    match format.level {
+        None => Ok(default),
+        Some(level) if range.contains(&level) => Ok(level),
+        Some(_) => {
+            let (least, most) = range.into_inner();
+            Err(level_refused(format).remedy(format!("Choose a level from {least} to {most}.")))
+        }
+    }
+}
+
+fn without_level<T>(format: &FileFormat, compression: T) -> Result<T> {
+    match format.level {
+        None => Ok(compression),
+        Some(_) => Err(level_refused(format).remedy("Leave the level out.")),
+    }
+}
+
+fn level_refused(format: &FileFormat) -> Failure {
+    let format_name = match format.format {
+        Format::Parquet => "Parquet",
+        Format::Csv => "CSV",
+    };
+    let level = format.level.unwrap_or_default();
+    let message = format!("{} has no level {level} for {format_name}", format.compression);
+    Failure::new(Code::UsageInvalid, message)
+}

@@ -1,0 +1,134 @@
+//! The neutral CSV dialect: one form for all targets.
+//!
+//! UTF-8 without a mark, `,` between fields, `\n` after every record, a header in every file. A field is quoted, with
+//! quotes doubled, if it holds `,`, `"`, CR or LF, is empty but not NULL, begins or ends with a blank, or is `\.`. NULL
+//! is nothing between delimiters. There is never a NUL byte. Values have their plain text; lists are JSON.
+
+use arrow::array::RecordBatch;
+use sqlextract_model::{Code, ColumnMapping, Failure, Result};
+
+use crate::cells::Cells;
+use crate::json;
+
+/// What a byte asks of its field.
+const QUOTED: u8 = 1;
+const FORBIDDEN: u8 = 2;
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    classes[b',' as usize] = QUOTED;
+    classes[b'"' as usize] = QUOTED;
+    classes[b'\r' as usize] = QUOTED;
+    classes[b'\n' as usize] = QUOTED;
+    classes[0] = FORBIDDEN;
+    classes
+};
+
+const NUL: &str = "holds a NUL byte, which CSV cannot carry";
+
+/// The columns of a batch, to be written row by row.
+pub(crate) struct CsvRows<'a> {
+    names: Vec<&'a str>,
+    columns: Vec<Cells<'a>>,
+    scratch: Vec<u8>,
+    /// A field so far holds a line that is `\.` alone.
+    pub(crate) end_of_copy_line: bool,
+}
+
+impl<'a> CsvRows<'a> {
+    pub(crate) fn new(mappings: &'a [ColumnMapping], batch: &'a RecordBatch) -> Result<Self> {
+        let columns = mappings.iter().zip(batch.columns());
+        Ok(Self {
+            names: mappings.iter().map(|m| m.name.as_str()).collect(),
+            columns: columns
+                .map(|(mapping, array)| Cells::new(&mapping.chunk, array.as_ref()))
+                .collect::<Result<_>>()?,
+            scratch: Vec::new(),
+            end_of_copy_line: false,
+        })
+    }
+
+    /// Appends the record of a row; `number` is how the row is called in an error.
+    pub(crate) fn write(&mut self, row: usize, number: u64, out: &mut Vec<u8>) -> Result<()> {
+        for (position, cells) in self.columns.iter().enumerate() {
+            if position > 0 {
+                out.push(b',');
+            }
+            if cells.is_null(row) {
+                continue;
+            }
+            let written = match cells {
+                Cells::Text(texts) => field(out, texts.value(row).as_bytes()),
+                Cells::Binary(bytes) if bytes.value(row).is_empty() => field(out, b""),
+                Cells::List(..) => {
+                    self.scratch.clear();
+                    json::value(cells, row, &mut self.scratch).and_then(|()| list_field(out, &self.scratch))
+                }
+                cells => cells.write_plain(row, out).map(|()| false),
+            };
+            match written {
+                Ok(copy_line) => self.end_of_copy_line |= copy_line,
+                Err(wrong) => return Err(refused(self.names[position], number, wrong)),
+            }
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+}
+
+/// The first record of every file.
+pub(crate) fn header(mappings: &[ColumnMapping], out: &mut Vec<u8>) -> Result<()> {
+    for (position, mapping) in mappings.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        field(out, mapping.name.as_bytes()).map_err(|wrong| {
+            let message = format!("the name of column {} {wrong}", position + 1);
+            Failure::new(Code::TypeUnsupported, message)
+        })?;
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Appends a field that is not NULL. Returns whether one of its lines is `\.`.
+pub(crate) fn field(out: &mut Vec<u8>, text: &[u8]) -> std::result::Result<bool, &'static str> {
+    let class = text.iter().fold(0, |class, byte| class | CLASSES[usize::from(*byte)]);
+    if class & FORBIDDEN != 0 {
+        return Err(NUL);
+    }
+    let blank = |byte: Option<&u8>| byte.is_none_or(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c));
+    if class == 0 && !blank(text.first()) && !blank(text.last()) && text != b"\\." {
+        out.extend_from_slice(text);
+        return Ok(false);
+    }
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
+        out.extend_from_slice(&rest[..=at]);
+        out.push(b'"');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+    Ok(has_copy_line(text))
+}
+
+/// A list's JSON, in which a NUL byte is an escape that PostgreSQL refuses as well.
+fn list_field(out: &mut Vec<u8>, json: &[u8]) -> std::result::Result<bool, &'static str> {
+    let escaped = json.windows(6).enumerate().any(|(at, six)| {
+        six == b"\\u0000" && json[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    });
+    if escaped { Err(NUL) } else { field(out, json) }
+}
+
+/// psql 15 ends its input at such a line, quoted or not, and takes `\r\n` for a line's end too.
+fn has_copy_line(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n')
+        .any(|line| line.strip_suffix(b"\r").unwrap_or(line) == b"\\.")
+}
+
+fn refused(column: &str, number: u64, wrong: &str) -> Failure {
+    Failure::new(Code::ValueRefused, format!("row {number} of column `{column}` {wrong}"))
+        .column(column)
+        .row(format!("row {number} of the batch"))
+}

@@ -1,0 +1,84 @@
+//! One column of a row group, from arrays to finished pages.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::Compression;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::TypePtr;
+use sqlextract_model::{ChunkType, ColumnMapping, Result};
+
+use crate::parquet_chunks::broken;
+use crate::parquet_policy;
+
+/// Values handed to the page encoder at once.
+const WRITE_BATCH: usize = 4096;
+/// Rows of a page at most; pages mostly end by their bytes.
+const PAGE_ROWS: usize = 128 << 10;
+
+/// What stays the same for a column in every row group.
+pub(crate) struct ColumnForm {
+    chunk: ChunkType,
+    field: Field,
+    /// The column alone; its descriptor is the one that it has in the whole schema.
+    arrow: SchemaRef,
+    parquet: TypePtr,
+    compression: Compression,
+    page_bytes: usize,
+}
+
+impl ColumnForm {
+    pub(crate) fn new(mapping: &ColumnMapping, compression: Compression, page_bytes: usize) -> Result<Self> {
+        let field = mapping.field();
+        let arrow = Arc::new(Schema::new(vec![field.clone()]));
+        let parquet = ArrowSchemaConverter::new().convert(&arrow).map_err(broken)?;
+        Ok(Self {
+            chunk: mapping.chunk.clone(),
+            field,
+            arrow,
+            parquet: parquet.root_schema_ptr(),
+            compression,
+            page_bytes,
+        })
+    }
+
+    pub(crate) fn encode(&self, arrays: &[ArrayRef]) -> ParquetResult<ArrowColumnChunk> {
+        let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), Arc::new(self.properties(arrays)))?;
+        let writers = ArrowRowGroupWriterFactory::new(&file, self.arrow.clone()).create_column_writers(0)?;
+        let mut writer = writers.into_iter().next().ok_or_else(no_leaf)?;
+        for array in arrays {
+            for leaf in compute_leaves(&self.field, array)? {
+                writer.write(&leaf)?;
+            }
+        }
+        writer.close()
+    }
+
+    fn properties(&self, arrays: &[ArrayRef]) -> WriterProperties {
+        let policy = parquet_policy::decide(&self.chunk, arrays, self.page_bytes);
+        let statistics = if policy.statistics {
+            EnabledStatistics::Chunk
+        } else {
+            EnabledStatistics::None
+        };
+        WriterProperties::builder()
+            .set_compression(self.compression)
+            .set_dictionary_enabled(policy.dictionary)
+            .set_dictionary_page_size_limit(self.page_bytes)
+            .set_statistics_enabled(statistics)
+            .set_offset_index_disabled(true)
+            .set_data_page_size_limit(self.page_bytes)
+            .set_data_page_row_count_limit(PAGE_ROWS)
+            .set_write_batch_size(WRITE_BATCH)
+            .build()
+    }
+}
+
+fn no_leaf() -> ParquetError {
+    ParquetError::General("a column without a leaf".into())
+}

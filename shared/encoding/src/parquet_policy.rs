@@ -1,0 +1,137 @@
+//! How a column of a row group is written: with a dictionary or not, with statistics or not.
+//!
+//! Decided from the values themselves, which are all at hand when a row group is written.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+use sqlextract_model::ChunkType;
+
+use crate::weight;
+
+/// The choice for one column of one row group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnPolicy {
+    pub(crate) dictionary: bool,
+    pub(crate) statistics: bool,
+}
+
+/// Values looked at; their number bounds the time that a decision takes.
+const SAMPLE: usize = 1024;
+/// A dictionary must save this share of the plain size to be worth its hashing.
+const DICTIONARY_SAVES: f64 = 0.5;
+/// Longer texts have no statistics: nobody filters by them, and a long value would be copied twice for its bounds.
+const STATISTICS_LENGTH: usize = 256;
+
+pub(crate) fn decide(chunk: &ChunkType, arrays: &[ArrayRef], dictionary_bytes: usize) -> ColumnPolicy {
+    let rows: usize = arrays.iter().map(|a| a.len()).sum();
+    let bytes: usize = arrays.iter().map(|a| weight::of_rows(a.as_ref(), 0, a.len())).sum();
+    let statistics = match chunk {
+        ChunkType::Binary | ChunkType::Json | ChunkType::List(_) => false,
+        _ => bytes <= STATISTICS_LENGTH * rows,
+    };
+    ColumnPolicy {
+        dictionary: repeats(arrays, dictionary_bytes),
+        statistics,
+    }
+}
+
+/// Whether a dictionary of the column would be much smaller than the column.
+fn repeats(arrays: &[ArrayRef], dictionary_bytes: usize) -> bool {
+    let leaves: Vec<ArrayRef> = arrays.iter().map(leaf).collect();
+    if leaves.first().is_none_or(|leaf| leaf.data_type() == &DataType::Boolean) {
+        return false;
+    }
+    let values: usize = leaves.iter().map(|a| a.len()).sum();
+    let Some(sample) = Sample::of(&leaves, values) else {
+        return false;
+    };
+    let distinct = sample.estimated_distinct(values);
+    let width = sample.bytes as f64 / sample.values as f64;
+    let dictionary = distinct * width;
+    let indices = values as f64 * distinct.log2().max(1.0) / 8.0;
+    let plain = values as f64 * width;
+    dictionary < dictionary_bytes as f64 / 2.0 && dictionary + indices < plain * (1.0 - DICTIONARY_SAVES)
+}
+
+/// The values of a list's elements, else the array itself.
+fn leaf(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let offsets = list.value_offsets();
+            let (first, end) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
+            leaf(&list.values().slice(first, end - first))
+        }
+        _ => array.clone(),
+    }
+}
+
+/// Values at even distances.
+#[derive(Default)]
+struct Sample {
+    values: usize,
+    bytes: usize,
+    /// Fixed keys make the choice, and so the file, the same in every run.
+    distinct: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl Sample {
+    fn of(arrays: &[ArrayRef], values: usize) -> Option<Self> {
+        let step = (values / SAMPLE).max(1);
+        let mut sample = Self::default();
+        let mut skip = 0;
+        for array in arrays {
+            let rows = (skip..array.len()).step_by(step).filter(|row| array.is_valid(*row));
+            match array.data_type() {
+                DataType::Utf8 => {
+                    let texts = array.as_string::<i32>();
+                    rows.for_each(|row| sample.add(texts.value(row).as_bytes(), 4));
+                }
+                DataType::Binary => {
+                    let bytes = array.as_binary::<i32>();
+                    rows.for_each(|row| sample.add(bytes.value(row), 4));
+                }
+                other => {
+                    let width = other.primitive_width().unwrap_or(1);
+                    let data = array.to_data();
+                    let fixed = &data.buffers()[0].as_slice()[data.offset() * width..];
+                    rows.for_each(|row| sample.add(&fixed[row * width..][..width], 0));
+                }
+            }
+            // Where the next sample falls in the next array.
+            skip = (skip + array.len().saturating_sub(skip).div_ceil(step) * step) - array.len();
+        }
+        (sample.values > 0).then_some(sample)
+    }
+
+    fn add(&mut self, value: &[u8], overhead: usize) {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(value);
+        self.values += 1;
+        self.bytes += value.len() + overhead;
+        self.distinct.insert(hasher.finish());
+    }
+
+    /// How many distinct values the whole has, if every value is equally frequent: the count at which a draw of this
+    /// size has this many distinct values.
+    fn estimated_distinct(&self, values: usize) -> f64 {
+        let (drawn, seen) = (self.values as f64, self.distinct.len() as f64);
+        if self.distinct.len() == self.values && values > self.values {
+            return values as f64;
+        }
+        let expected = |distinct: f64| distinct * (1.0 - (-drawn / distinct).exp());
+        let (mut low, mut high) = (seen, values as f64);
+        for _ in 0..40 {
+            let middle = (low + high) / 2.0;
+            if expected(middle) < seen {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        if values <= self.values { seen } else { high }
+    }
+}

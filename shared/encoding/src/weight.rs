@@ -1,0 +1,57 @@
+//! How many bytes rows take in memory.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
+
+/// Bytes of the values of `rows` rows from row `from`, without slack and without what other rows hold.
+pub(crate) fn of_rows(array: &dyn Array, from: usize, rows: usize) -> usize {
+    let validity = if array.nulls().is_some() { rows.div_ceil(8) } else { 0 };
+    let values = match array.data_type() {
+        DataType::Boolean => rows.div_ceil(8),
+        DataType::Utf8 => offsets(array.as_string::<i32>().value_offsets(), from, rows).1 + 4 * rows,
+        DataType::Binary => offsets(array.as_binary::<i32>().value_offsets(), from, rows).1 + 4 * rows,
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (first, length) = offsets(list.value_offsets(), from, rows);
+            4 * rows + of_rows(list.values().as_ref(), first, length)
+        }
+        other => other.primitive_width().unwrap_or(16) * rows,
+    };
+    validity + values
+}
+
+/// Where the elements of the rows begin, and how many they are.
+fn offsets(offsets: &[i32], from: usize, rows: usize) -> (usize, usize) {
+    let (first, end) = (offsets[from], offsets[from + rows]);
+    (first as usize, (end - first) as usize)
+}
+
+pub(crate) fn of_batch(batch: &RecordBatch, from: usize, rows: usize) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|array| of_rows(array.as_ref(), from, rows))
+        .sum()
+}
+
+/// What an array keeps alive. A builder's slack counts; an array with far more behind it is a slice of something that
+/// others hold too, and counts as its own share.
+pub(crate) fn retained(array: &ArrayRef) -> usize {
+    let own = of_rows(array.as_ref(), 0, array.len());
+    let all = array.get_array_memory_size();
+    if all <= 2 * own + 4096 { all } else { own }
+}
+
+/// The most leading rows of `batch` that weigh at most `limit`; rows differ widely, so the weights are looked at.
+pub(crate) fn rows_within(batch: &RecordBatch, limit: usize) -> usize {
+    let (mut fits, mut too_many) = (0, batch.num_rows() + 1);
+    while fits + 1 < too_many {
+        let middle = fits + (too_many - fits) / 2;
+        if of_batch(batch, 0, middle) <= limit {
+            fits = middle;
+        } else {
+            too_many = middle;
+        }
+    }
+    fits
+}
