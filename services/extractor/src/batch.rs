@@ -73,7 +73,7 @@ impl Extractor {
     }
 
     async fn try_settle(&self, message: &BatchMessage, failure: &Failure) -> Result<Verdict> {
-        if self.shutdown.is_draining() {
+        if self.shutdown.at_once().is_cancelled() {
             return Ok(Verdict::Again { after: std::time::Duration::ZERO });
         }
         if failure.code == Code::SnapshotLost {

@@ -9,6 +9,7 @@ mod pipeline;
 mod plans;
 mod upload;
 
+use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use sqlextract_model::{BatchMessage, Code, Failure, Result};
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{
-    Gate, Handler, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, Verdict, serve,
+    Gate, Handler, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
 };
 
 use plans::PlanCache;
@@ -43,7 +44,8 @@ pub struct Extractor {
     ports: Arc<Ports>,
     source: String,
     settings: ExtractorSettings,
-    budget: MemoryBudget,
+    /// One share of the memory budget for each batch that is worked at.
+    shares: std::sync::Mutex<Vec<Share>>,
     limiter: RateLimiter,
     gate: Gate,
     progress: Arc<dyn ProgressSink>,
@@ -68,7 +70,9 @@ pub struct ExtractorParts {
 impl Extractor {
     pub fn new(parts: ExtractorParts) -> Self {
         let ExtractorParts { ports, source, settings, budget, limiter, gate, progress, shutdown } = parts;
-        Self { ports, source, settings, budget, limiter, gate, progress, plans: PlanCache::default(), shutdown }
+        let workers = NonZeroUsize::from(NonZeroU16::new(settings.workers).unwrap_or(NonZeroU16::MIN));
+        let shares = std::sync::Mutex::new(budget.shares(workers));
+        Self { ports, source, settings, shares, limiter, gate, progress, plans: PlanCache::default(), shutdown }
     }
 
     /// Serves batches until the shutdown, then drains.
@@ -77,7 +81,8 @@ impl Extractor {
         let queue = Arc::clone(&self.ports.queue);
         let shutdown = self.shutdown.clone();
         let window = self.settings.workers;
-        serve(&queue, &name, window, self, &shutdown).await
+        let retry = self.settings.retry.clone();
+        serve(queue.as_ref(), &name, window, self, &retry, &shutdown).await.map(|_| ())
     }
 }
 

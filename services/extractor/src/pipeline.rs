@@ -2,13 +2,15 @@
 //!
 //! Three bounded stages side by side. Each holds at most its part of the worker's share of the memory budget.
 
+use std::sync::PoisonError;
+
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, Output};
 use sqlextract_model::{
     AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, Result, TablePlan,
 };
-use sqlextract_runtime::{ProgressSink, RateLimiter};
+use sqlextract_runtime::{ProgressSink, RateLimiter, Share};
 use sqlextract_source::{ReadLimits, ReadRequest, RowSink};
 use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
@@ -36,13 +38,29 @@ pub(crate) struct Shares {
 
 const MIB: usize = 1 << 20;
 
-pub(crate) fn shares(worker: usize, upload: usize, budget: usize) -> Shares {
-    let rest = worker.saturating_sub(upload);
+fn shares(share: &Share, upload: usize) -> Shares {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let rest = bytes(share.guaranteed()).saturating_sub(upload);
     Shares {
         record_batch: (rest / 8).clamp(64 << 10, 8 * MIB),
         encoder: (rest / 2).max(MIB),
-        // A row passes through four hands: the connection's buffer, the builder, the encoder, the compressed page.
-        row: budget / 4,
+        // A row passes through several hands: the connection's buffer, the builder, the encoder, the compressed page.
+        row: bytes(share.most()) / ROW_COPIES,
+    }
+}
+
+/// Copies of a row that exist at once at most, on its way from the connection to storage.
+const ROW_COPIES: usize = 4;
+
+/// A share that goes back when the batch has ended.
+struct TakenShare<'a> {
+    share: Share,
+    home: &'a std::sync::Mutex<Vec<Share>>,
+}
+
+impl Drop for TakenShare<'_> {
+    fn drop(&mut self) {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner).push(self.share.clone());
     }
 }
 
@@ -64,10 +82,9 @@ impl Extractor {
         attempt: AttemptId,
     ) -> Result<Extracted> {
         let _pass = self.gate.enter().await;
-        let budget = self.budget.limit();
-        let share = self.budget.share(usize::from(self.settings.workers));
-        let _reservation = self.budget.reserve(share).await?;
-        let shares = shares(share, self.settings.upload_bytes, budget);
+        let share = self.take_share()?;
+        let _reservation = share.share.reserve(share.share.guaranteed()).await?;
+        let shares = shares(&share.share, self.settings.upload_bytes);
         self.limiter.admit_query().await;
         self.progress.batch_started(&message.job, &message.table);
 
@@ -102,6 +119,12 @@ impl Extractor {
         }
     }
 
+    fn take_share(&self) -> Result<TakenShare<'_>> {
+        let share = self.shares.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let share = share.ok_or_else(|| Failure::new(Code::Defect, "more batches are worked at than there are shares of memory"))?;
+        Ok(TakenShare { share, home: &self.shares })
+    }
+
     async fn read(
         &self,
         message: &BatchMessage,
@@ -111,8 +134,7 @@ impl Extractor {
         sink: &mut Sink<'_>,
     ) -> Result<u64> {
         let source = self.ports.source(&self.source)?;
-        let cancel = self.shutdown.stop_token();
-        let request = ReadRequest {
+                let request = ReadRequest {
             table: &plan.table,
             relation: &plan.relation,
             filter: plan.filter.as_deref(),
@@ -125,7 +147,7 @@ impl Extractor {
                 record_batch_rows: 64 << 10,
                 row_bytes: shares.row,
             },
-            cancel: &cancel,
+            cancel: self.shutdown.at_once(),
         };
         let summary = source.read(request, sink).await?;
         sink.end().await;

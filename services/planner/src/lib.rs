@@ -11,6 +11,7 @@ mod fan_out;
 mod finish;
 mod manifest;
 mod open;
+mod report;
 mod sweep;
 mod tables;
 
@@ -64,10 +65,10 @@ impl Planner {
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<()> {
         let requests = Arc::new(Requests(Arc::clone(&self)));
         let ticks = Arc::new(Ticks(Arc::clone(&self)));
-        let queue = &self.ports.queue;
+        let (queue, retry) = (self.ports.queue.as_ref(), &self.settings.retry);
         tokio::try_join!(
-            serve(queue, &QueueName::Requests, 4, requests, &shutdown),
-            serve(queue, &QueueName::Ticks, 4, ticks, &shutdown),
+            serve(queue, &QueueName::Requests, 4, requests, retry, &shutdown),
+            serve(queue, &QueueName::Ticks, 4, ticks, retry, &shutdown),
             self.sweep_until(&shutdown),
         )?;
         Ok(())

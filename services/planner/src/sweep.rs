@@ -23,7 +23,7 @@ impl Planner {
         let mut seen = Seen::new();
         loop {
             tokio::select! {
-                () = shutdown.draining() => return Ok(()),
+                () = shutdown.draining().cancelled() => return Ok(()),
                 () = tokio::time::sleep(self.settings.sweep_interval) => {}
             }
             let open: Vec<Arc<ActiveJob>> =

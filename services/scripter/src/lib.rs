@@ -32,7 +32,8 @@ impl Scripter {
     /// Serves completions until the shutdown, then drains.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<()> {
         let queue = Arc::clone(&self.ports.queue);
-        serve(&queue, &QueueName::Scripter, 1, self, &shutdown).await
+        let retry = self.retry.clone();
+        serve(queue.as_ref(), &QueueName::Scripter, 1, self, &retry, &shutdown).await.map(|_| ())
     }
 
     async fn script(&self, job: &JobId) -> Result<()> {

@@ -380,9 +380,12 @@ pub(crate) struct DemoArgs {
 pub(crate) enum ConfigCommand {
     /// Show every setting with its value, and with `--origin` where it comes from.
     Show {
+        /// Say where each value comes from.
         #[arg(long)]
         origin: bool,
     },
+    /// Write the page of error codes.
+    Errors,
 }
 
 fn parse_auto<N: std::str::FromStr>(text: &str) -> Result<Auto<N>, String> {

@@ -1,8 +1,162 @@
 //! `sqlextract`: one executable for every role. `main` decides the exit code and nothing else.
 
 mod args;
+mod cat;
+mod demo;
+mod extract;
+mod finished;
+mod generate;
+mod inspect;
+mod ports;
 mod report;
 mod request;
 mod settings;
+mod shown;
+mod summary;
+mod tuning;
+mod verify;
+mod view;
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{CommandFactory, Parser};
+use sqlextract_runtime::{LogFormat, init_logs};
+
+use args::{Cli, Command, ConfigCommand, ExtractArgs, LogStyle};
+use report::Failures;
+use settings::SettingsFile;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors; clap knows which stream each belongs to.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            view::write_line(&format!("error: the threads of the process cannot be started: {cause}"));
+            return ExitCode::from(3);
+        }
+    };
+    let code = runtime.block_on(run(cli));
+    // A thread that is still blocked in a database call must not hold the process.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn run(cli: Cli) -> u8 {
+    let log_format = match cli.log_format {
+        LogStyle::Text => LogFormat::Text,
+        LogStyle::Json => LogFormat::Json,
+    };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let colours = std::env::var_os("NO_COLOR").is_none();
+    if let Err(failure) = init_logs(log_format, &filter, colours) {
+        return told(&failure.into());
+    }
+    let file = match &cli.config {
+        Some(path) => match SettingsFile::read(path) {
+            Ok(file) => file,
+            Err(failure) => return told(&failure.into()),
+        },
+        None => SettingsFile::default(),
+    };
+    dispatch(cli.command, &file).await
+}
+
+async fn dispatch(command: Command, file: &SettingsFile) -> u8 {
+    match command {
+        Command::Extract(args) if args.dry_run || args.check => match inspect::dry_run(&args, file).await {
+            Ok(plan) if args.json => planned(&plan.json().to_string(), &plan),
+            Ok(plan) if args.check => planned(plan.check_text().trim_end(), &plan),
+            Ok(plan) => planned(plan.text().trim_end(), &plan),
+            Err(failure) => told(&failure.into()),
+        },
+        Command::Extract(args) => extract_command(&args, file).await,
+        Command::Inspect(args) => match inspect::inspect(&args, file).await {
+            Ok(found) if args.json => said(&found.json().to_string()),
+            Ok(found) => said(found.text().trim_end()),
+            Err(failure) => told(&failure.into()),
+        },
+        Command::GenerateIngest(args) => match generate::run(&args, file).await {
+            Ok(script) => script.map_or(0, |script| said(script.trim_end())),
+            Err(failure) => told(&failure.into()),
+        },
+        Command::Verify(args) => match verify::run(&args, file).await {
+            Ok(verdict) => verified(verdict, args.json),
+            Err(failure) => told(&failure.into()),
+        },
+        Command::Cat(args) => cat::run(&args, file).await.map_or_else(|failure| told(&failure.into()), |()| 0),
+        Command::Demo(args) => demo::run(&args, file).await.map_or_else(|failures| told(&failures), |()| 0),
+        Command::Config(ConfigCommand::Show { origin }) => {
+            said(shown::text(file, origin, |key| std::env::var(key).ok()).trim_end())
+        }
+        Command::Config(ConfigCommand::Errors) => said(report::error_page().trim_end()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "sqlextract", &mut std::io::stdout());
+            0
+        }
+    }
+}
+
+/// Shows a plan; columns that are refused end the command as they would end the extraction.
+fn planned(text: &str, plan: &inspect::Inspection) -> u8 {
+    print_line(text);
+    Failures::gather(plan.refusals()).map_or(0, |refusals| refusals.exit_code())
+}
+
+fn verified(verdict: verify::Verdict, json: bool) -> u8 {
+    let (job, chunks, rows) = (verdict.job, verdict.chunks, verdict.rows);
+    let failures = Failures::gather(verdict.findings);
+    if json {
+        let verdict = if failures.is_none() { "verified" } else { "mismatch" };
+        let error = failures.as_ref().map(Failures::json);
+        print_line(&serde_json::json!({"job": job, "verdict": verdict, "chunks": chunks, "rows": rows, "error": error}).to_string());
+    } else if failures.is_none() {
+        print_line(&format!("verified: job {job}, {chunks} chunks, {rows} rows"));
+    }
+    failures.map_or(0, |failures| told(&failures))
+}
+
+async fn extract_command(args: &ExtractArgs, file: &SettingsFile) -> u8 {
+    let started = Instant::now();
+    match extract::run(args, file).await {
+        Ok(mut ended) => {
+            ended.summary.elapsed = started.elapsed();
+            if args.json {
+                print_line(&ended.summary.json(ended.failures.as_ref().map(Failures::json)).to_string());
+            } else if ended.failures.is_none() {
+                print_line(ended.summary.text().trim_end());
+            }
+            ended.failures.map_or(0, |failures| told(&failures))
+        }
+        Err(failures) => {
+            if args.json {
+                print_line(&serde_json::json!({"outcome": "failed", "error": failures.json()}).to_string());
+            }
+            told(&failures)
+        }
+    }
+}
+
+fn said(text: &str) -> u8 {
+    print_line(text);
+    0
+}
+
+fn told(failures: &Failures) -> u8 {
+    view::write_line(failures.text().trim_end());
+    failures.exit_code()
+}
+
+/// A closed standard output is the reader's choice.
+fn print_line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -7,6 +7,8 @@ use crate::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId, Platform, T
 /// An object of a job, relative to the destination's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectKey {
+    /// The pointer to the job that was finished last, at the destination's root.
+    Latest,
     Request {
         job: JobId,
     },
@@ -91,6 +93,9 @@ impl ObjectKey {
 
     /// Reads a key back; `None` for anything that this project does not write.
     pub fn parse(text: &str) -> Option<Self> {
+        if text == "latest.json" {
+            return Some(Self::Latest);
+        }
         let (job, rest) = text.split_once('/')?;
         let job = JobId::new(job)?;
         let parts: Vec<&str> = rest.split('/').collect();
@@ -164,6 +169,7 @@ fn numbered<N: std::str::FromStr>(text: &str, prefix: &str, suffix: &str) -> Opt
 impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Latest => f.write_str("latest.json"),
             Self::Request { job } => write!(f, "{job}/request.json"),
             Self::Epoch { job, epoch } => write!(f, "{job}/epochs/e{:04}.json", epoch.0),
             Self::PlanHead { job, table, generation } => write!(f, "{job}/plan/{table}/{generation}.json"),
@@ -210,6 +216,7 @@ mod tests {
         let batch = BatchIndex(123_456_789);
         let attempt = AttemptId(0xfeed);
         vec![
+            ObjectKey::Latest,
             ObjectKey::Request { job: job.clone() },
             ObjectKey::Epoch {
                 job: job.clone(),

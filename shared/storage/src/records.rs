@@ -28,6 +28,11 @@ pub struct Stored<T> {
     pub ours: bool,
 }
 
+#[derive(serde::Deserialize)]
+struct LatestJob {
+    job: JobId,
+}
+
 impl JobRecords {
     pub fn new(storage: Arc<dyn Storage>, job: JobId) -> Self {
         Self { storage, job }
@@ -43,7 +48,10 @@ impl JobRecords {
     }
 
     pub async fn create_job_record(&self, record: &JobRecord) -> Result<JobRecord> {
-        Ok(self.create(&ObjectKey::Request { job: self.job.clone() }, record).await?.record)
+        Ok(self
+            .create(&ObjectKey::Request { job: self.job.clone() }, record)
+            .await?
+            .record)
     }
 
     /// All epochs of the job, oldest first.
@@ -59,12 +67,22 @@ impl JobRecords {
     }
 
     pub async fn create_epoch(&self, record: &EpochRecord) -> Result<Stored<EpochRecord>> {
-        self.create(&ObjectKey::Epoch { job: self.job.clone(), epoch: record.epoch }, record).await
+        self.create(
+            &ObjectKey::Epoch {
+                job: self.job.clone(),
+                epoch: record.epoch,
+            },
+            record,
+        )
+        .await
     }
 
     /// The plan of the table's highest generation.
     pub async fn latest_plan(&self, table: &TableSegment) -> Result<Option<Stored<TablePlan>>> {
-        let heads = self.storage.list(&ObjectKey::plan_heads_prefix(&self.job, table)).await?;
+        let heads = self
+            .storage
+            .list(&ObjectKey::plan_heads_prefix(&self.job, table))
+            .await?;
         let newest = heads
             .iter()
             .filter_map(|object| match ObjectKey::parse(&object.key) {
@@ -79,7 +97,12 @@ impl JobRecords {
     }
 
     pub async fn plan(&self, table: &TableSegment, generation: Generation) -> Result<Option<Stored<TablePlan>>> {
-        self.read(&ObjectKey::PlanHead { job: self.job.clone(), table: table.clone(), generation }).await
+        self.read(&ObjectKey::PlanHead {
+            job: self.job.clone(),
+            table: table.clone(),
+            generation,
+        })
+        .await
     }
 
     pub async fn create_plan(&self, plan: &TablePlan) -> Result<Stored<TablePlan>> {
@@ -95,18 +118,45 @@ impl JobRecords {
     pub async fn create_plan_page(&self, plan: PlanId, page: u32, batches: &[Batch]) -> Result<Digest> {
         let body = json_lines(batches);
         let sha256 = Digest::of(&body);
-        self.storage.create(&ObjectKey::PlanPage { job: self.job.clone(), plan, page }.to_string(), body).await?;
+        self.storage
+            .create(
+                &ObjectKey::PlanPage {
+                    job: self.job.clone(),
+                    plan,
+                    page,
+                }
+                .to_string(),
+                body,
+            )
+            .await?;
         Ok(sha256)
     }
 
     pub async fn plan_page(&self, plan: &TablePlan, page: u32) -> Result<Vec<Batch>> {
-        let key = ObjectKey::PlanPage { job: self.job.clone(), plan: plan.plan_id, page };
-        let expected = plan.pages.get(page as usize).ok_or_else(|| unreadable(&key, "the plan has no such page"))?;
+        let key = ObjectKey::PlanPage {
+            job: self.job.clone(),
+            plan: plan.plan_id,
+            page,
+        };
+        let expected = plan
+            .pages
+            .get(page as usize)
+            .ok_or_else(|| unreadable(&key, "the plan has no such page"))?;
         self.read_lines(&key, expected.sha256).await
     }
 
-    pub async fn commit(&self, table: &TableSegment, of: Generation, batch: BatchIndex) -> Result<Option<CommitRecord>> {
-        let key = ObjectKey::Commit { job: self.job.clone(), table: table.clone(), generation: of, batch };
+    pub async fn commit(
+        &self,
+        table: &TableSegment,
+        of: Generation,
+        batch: BatchIndex,
+    ) -> Result<Option<CommitRecord>> {
+        let key = ObjectKey::Commit {
+            job: self.job.clone(),
+            table: table.clone(),
+            generation: of,
+            batch,
+        };
         Ok(self.read(&key).await?.map(|s: Stored<CommitRecord>| s.record))
     }
 
@@ -122,7 +172,10 @@ impl JobRecords {
 
     /// The batches that have a commit record, in order.
     pub async fn committed(&self, table: &TableSegment, generation: Generation) -> Result<Vec<BatchIndex>> {
-        let listed = self.storage.list(&ObjectKey::commits_prefix(&self.job, table, generation)).await?;
+        let listed = self
+            .storage
+            .list(&ObjectKey::commits_prefix(&self.job, table, generation))
+            .await?;
         let mut done: Vec<_> = listed
             .iter()
             .filter_map(|object| match ObjectKey::parse(&object.key) {
@@ -140,7 +193,9 @@ impl JobRecords {
 
     /// Every object under the job's `data/`.
     pub async fn chunks(&self) -> Result<Vec<ObjectInfo>> {
-        self.storage.list(&format!("{}data/", ObjectKey::job_prefix(&self.job))).await
+        self.storage
+            .list(&format!("{}data/", ObjectKey::job_prefix(&self.job)))
+            .await
     }
 
     /// Removes chunks by their full names, each parsed as one of this job's.
@@ -155,7 +210,9 @@ impl JobRecords {
 
     /// A chunk's bytes, or part of them, by its key relative to the job.
     pub async fn read_chunk(&self, relative: &str, range: Option<std::ops::Range<u64>>) -> Result<Option<Bytes>> {
-        self.storage.read(&format!("{}{relative}", ObjectKey::job_prefix(&self.job)), range).await
+        self.storage
+            .read(&format!("{}{relative}", ObjectKey::job_prefix(&self.job)), range)
+            .await
     }
 
     pub async fn manifest(&self) -> Result<Option<Stored<Manifest>>> {
@@ -163,7 +220,8 @@ impl JobRecords {
     }
 
     pub async fn create_manifest(&self, manifest: &Manifest) -> Result<Stored<Manifest>> {
-        self.create(&ObjectKey::Manifest { job: self.job.clone() }, manifest).await
+        self.create(&ObjectKey::Manifest { job: self.job.clone() }, manifest)
+            .await
     }
 
     /// Stores a manifest page. Its content follows from the commit records alone, so that a page left by an earlier
@@ -171,7 +229,11 @@ impl JobRecords {
     pub async fn create_manifest_page(&self, page: u32, entries: &[ManifestEntry]) -> Result<Digest> {
         let body = json_lines(entries);
         let sha256 = Digest::of(&body);
-        let key = ObjectKey::ManifestPage { job: self.job.clone(), page }.to_string();
+        let key = ObjectKey::ManifestPage {
+            job: self.job.clone(),
+            page,
+        }
+        .to_string();
         if self.storage.create(&key, body.clone()).await? == Created::Exists {
             // An earlier finisher may have stopped before its manifest, with fewer generations: pages count only
             // through the manifest's hashes, so the newest content is the right one.
@@ -181,7 +243,10 @@ impl JobRecords {
     }
 
     pub async fn manifest_page(&self, manifest: &Manifest, page: u32) -> Result<Vec<ManifestEntry>> {
-        let key = ObjectKey::ManifestPage { job: self.job.clone(), page };
+        let key = ObjectKey::ManifestPage {
+            job: self.job.clone(),
+            page,
+        };
         let expected = manifest.pages.iter().find(|p| p.number == page);
         let expected = expected.ok_or_else(|| unreadable(&key, "the manifest has no such page"))?;
         self.read_lines(&key, expected.sha256).await
@@ -200,15 +265,54 @@ impl JobRecords {
 
     /// Stores a script and returns its key.
     pub async fn put_script(&self, platform: Platform, script: &str) -> Result<String> {
-        let key = ObjectKey::Script { job: self.job.clone(), platform }.to_string();
-        self.storage.replace(&key, Bytes::copy_from_slice(script.as_bytes())).await?;
+        let key = ObjectKey::Script {
+            job: self.job.clone(),
+            platform,
+        }
+        .to_string();
+        self.storage
+            .replace(&key, Bytes::copy_from_slice(script.as_bytes()))
+            .await?;
         Ok(key)
     }
 
+    /// The platforms that have a script.
+    pub async fn scripts(&self) -> Result<Vec<Platform>> {
+        let listed = self.storage.list(&format!("{}ingest/", ObjectKey::job_prefix(&self.job))).await?;
+        let mut platforms: Vec<_> = listed
+            .iter()
+            .filter_map(|object| match ObjectKey::parse(&object.key) {
+                Some(ObjectKey::Script { platform, .. }) => Some(platform),
+                _ => None,
+            })
+            .collect();
+        platforms.sort_unstable();
+        Ok(platforms)
+    }
+
+    /// Makes this job the one that commands take when none is named.
+    pub async fn set_latest(&self) -> Result<()> {
+        let body = serde_json::json!({ "job": self.job }).to_string();
+        self.storage.replace(&ObjectKey::Latest.to_string(), Bytes::from(body)).await
+    }
+
+    /// The job that was finished last in a destination.
+    pub async fn latest(storage: &dyn Storage) -> Result<Option<JobId>> {
+        let Some(body) = storage.read(&ObjectKey::Latest.to_string(), None).await? else { return Ok(None) };
+        let pointer: LatestJob = serde_json::from_slice(&body).map_err(|e| unreadable(&ObjectKey::Latest, e))?;
+        Ok(Some(pointer.job))
+    }
+
     async fn read<T: DeserializeOwned>(&self, key: &ObjectKey) -> Result<Option<Stored<T>>> {
-        let Some(body) = self.storage.read(&key.to_string(), None).await? else { return Ok(None) };
+        let Some(body) = self.storage.read(&key.to_string(), None).await? else {
+            return Ok(None);
+        };
         let record = serde_json::from_slice(&body).map_err(|e| unreadable(key, e))?;
-        Ok(Some(Stored { record, sha256: Digest::of(&body), ours: false }))
+        Ok(Some(Stored {
+            record,
+            sha256: Digest::of(&body),
+            ours: false,
+        }))
     }
 
     /// Writes the record if nobody has, and answers with what is stored then.
@@ -217,10 +321,16 @@ impl JobRecords {
         body.push(b'\n');
         let body = Bytes::from(body);
         if self.storage.create(&key.to_string(), body.clone()).await? == Created::New {
-            return Ok(Stored { record: record.clone(), sha256: Digest::of(&body), ours: true });
+            return Ok(Stored {
+                record: record.clone(),
+                sha256: Digest::of(&body),
+                ours: true,
+            });
         }
-        let mut stored: Stored<T> =
-            self.read(key).await?.ok_or_else(|| Failure::new(Code::StorageMissing, format!("{key} was there and is gone")))?;
+        let mut stored: Stored<T> = self
+            .read(key)
+            .await?
+            .ok_or_else(|| Failure::new(Code::StorageMissing, format!("{key} was there and is gone")))?;
         // Our own answer may have been lost: equal bytes are our own.
         stored.ours = stored.sha256 == Digest::of(&body);
         Ok(stored)
@@ -233,7 +343,9 @@ impl JobRecords {
             return Err(unreadable(key, "its content is not what the record that names it says"));
         }
         let lines = body.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).map_err(|e| unreadable(key, e))).collect()
+        lines
+            .map(|line| serde_json::from_slice(line).map_err(|e| unreadable(key, e)))
+            .collect()
     }
 
     /// The next epoch after those that are stored.

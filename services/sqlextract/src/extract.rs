@@ -1,0 +1,267 @@
+//! `extract`: planner, extractor and scripter in this process, until the job has its outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlextract_checkpoint::{Checkpoint, Lease};
+use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
+use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Result};
+use sqlextract_planner::{Planner, PlannerSettings};
+use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
+use sqlextract_runtime::{Gate, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, StopCause};
+use sqlextract_scripter::Scripter;
+use sqlextract_storage::{JobRecords, Storage};
+
+use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
+use crate::ports::{self, UploadMemory};
+use crate::report::Failures;
+use crate::request::{self, Placeholders};
+use crate::settings::{SettingsFile, choose_destination, choose_source};
+use crate::summary::Summary;
+use crate::tuning::Tuning;
+use crate::view::View;
+
+/// What manifests and chunks say about their maker.
+pub(crate) const CREATED_BY: &str = concat!("sqlextract ", env!("CARGO_PKG_VERSION"));
+/// How long running batches may finish after the first signal.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often the run looks for batches that only wait to be repaired.
+const LOOK: Duration = Duration::from_millis(250);
+/// How often a second process looks whether the first has gone.
+const ATTACH_LOOK: Duration = Duration::from_millis(500);
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) summary: Summary,
+    pub(crate) failures: Option<Failures>,
+}
+
+pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result::Result<Ended, Failures> {
+    let placeholders = Placeholders::at(chrono::Utc::now());
+    let variable = |key: &str| std::env::var(key).ok();
+    let source = choose_source(file, args.selection.source.as_deref(), args.place.allow_plaintext, variable)?;
+    let output = args.place.output.as_deref().map(|o| placeholders.fill(o));
+    let destination =
+        choose_destination(file, output.as_deref(), args.place.allow_plaintext, args.place.single_writer)?;
+    let mut request =
+        request::build(args, &file.extract, source.name.clone(), destination.name.clone(), &placeholders)?;
+    for target in &request.targets {
+        sqlextract_ingest_sql::supports(target.platform)?;
+    }
+    let tuning = Tuning::choose(args, &file.extract, source.max_connections)?;
+
+    let upload = UploadMemory { part_bytes: tuning.upload_part_bytes, threshold_bytes: tuning.upload_threshold_bytes };
+    let storage = ports::open_storage(&destination, upload).await?;
+    let checkpoint: Arc<dyn Checkpoint> = ports::open_checkpoint(&ports::checkpoint_path(&destination, variable)?).await?;
+    request.run = run_number(&storage, &request, args.restart).await?;
+    let job = request.job_id();
+    let holder = format!("process {}", std::process::id());
+    let lock = JobLock::take(Arc::clone(&checkpoint), &job, &holder, args.if_running.unwrap_or(IfRunning::Fail)).await?;
+
+    let records = JobRecords::new(Arc::clone(&storage), job.clone());
+    let finished_before = records.manifest().await?.is_some();
+    let source_port = ports::open_source(&source, tuning.max_connections).await?;
+    let ports = Arc::new(ports::embedded(
+        (source.name.clone(), source_port),
+        (destination.name.clone(), Arc::clone(&storage)),
+        checkpoint,
+    ));
+    let embedded = Embedded::start(args, &tuning, ports, &request, destination.single_writer)?;
+    let failures = embedded.until_the_end(&request).await;
+    let summary = Summary::collect(&records, storage.location(), embedded.view.resumed(), finished_before).await?;
+    lock.release().await;
+    Ok(Ended { summary, failures: Failures::gather(failures) })
+}
+
+/// The newest run of the job, or with `restart` one more.
+async fn run_number(storage: &Arc<dyn Storage>, request: &ExtractionRequest, restart: bool) -> Result<u32> {
+    let mut newest = 0;
+    for run in 1.. {
+        let job = ExtractionRequest { run, ..request.clone() }.job_id();
+        if JobRecords::new(Arc::clone(storage), job).job_record().await?.is_none() {
+            break;
+        }
+        newest = run;
+    }
+    Ok(if restart { newest + 1 } else { newest.max(1) })
+}
+
+/// The services of one process, and what the run listens to.
+struct Embedded {
+    ports: Arc<Ports>,
+    view: Arc<View>,
+    shutdown: Shutdown,
+}
+
+impl Embedded {
+    fn start(
+        args: &ExtractArgs,
+        tuning: &Tuning,
+        ports: Arc<Ports>,
+        request: &ExtractionRequest,
+        single_writer: bool,
+    ) -> Result<Self> {
+        let shutdown = Shutdown::on_signals(GRACE)?;
+        let budget = MemoryBudget::new(tuning.buffer_bytes);
+        let limiter = RateLimiter::new(tuning.rate_limit);
+        let style = args.progress.unwrap_or(ProgressStyle::Auto);
+        let shown_limiter = tuning.rate_limited().then(|| limiter.clone());
+        let view = Arc::new(View::new(style, budget.clone(), shown_limiter));
+        let progress: Arc<dyn ProgressSink> = Arc::clone(&view) as Arc<dyn ProgressSink>;
+        let retry = RetryPolicy::default();
+        let planner = Arc::new(Planner::new(
+            Arc::clone(&ports),
+            PlannerSettings {
+                job_window: 512,
+                publish_page: 64,
+                tick_delay: Duration::from_millis(50),
+                sweep_interval: Duration::from_secs(5),
+                retry: retry.clone(),
+                created_by: CREATED_BY.to_owned(),
+                single_writer,
+            },
+            Arc::clone(&progress),
+        ));
+        let extractor = Arc::new(Extractor::new(ExtractorParts {
+            ports: Arc::clone(&ports),
+            source: request.source.clone(),
+            settings: ExtractorSettings {
+                workers: tuning.workers,
+                parallel_write: !args.no_parallel_write,
+                batch_deadline: Duration::from_secs(24 * 3600),
+                retry: retry.clone(),
+                created_by: CREATED_BY.to_owned(),
+                upload_bytes: tuning.upload_bytes(),
+            },
+            budget,
+            limiter,
+            gate: Gate::new(usize::from(tuning.workers)),
+            progress: Arc::clone(&progress),
+            shutdown: shutdown.clone(),
+        }));
+        let scripter = Arc::new(Scripter::new(Arc::clone(&ports), request.destination.clone(), retry, progress));
+        shutdown.spawn("planner", planner.run(shutdown.clone()));
+        shutdown.spawn("extractor", extractor.run());
+        shutdown.spawn("scripter", scripter.run(shutdown.clone()));
+        Ok(Self { ports, view, shutdown })
+    }
+
+    /// Publishes the request as an outside client would, and follows its events.
+    async fn until_the_end(&self, request: &ExtractionRequest) -> Vec<Failure> {
+        let mut failures = match self.follow(request).await {
+            Ok(failures) => failures,
+            Err(failure) => vec![failure],
+        };
+        self.shutdown.begin(StopCause::Requested);
+        if !failures.is_empty() {
+            self.shutdown.leave_at_once();
+        }
+        if let Err(failure) = self.shutdown.finish().await {
+            failures.push(failure);
+        }
+        self.view.close();
+        failures
+    }
+
+    async fn follow(&self, request: &ExtractionRequest) -> Result<Vec<Failure>> {
+        let queue = &self.ports.queue;
+        let subscriber = QueueName::Events { subscriber: "command".to_owned() };
+        let mut events = queue.receiver(&subscriber, 1).await?;
+        let job = request.job_id();
+        let body = serde_json::to_vec(request).expect("requests have string keys and serialise without failing");
+        let message = Message { id: format!("{job}-request"), correlation: Some(job.to_string()), body };
+        queue.publish(&QueueName::Requests, message).await?;
+        let mut scripts = request.targets.len();
+        let mut completed = false;
+        loop {
+            let event = tokio::select! {
+                () = self.shutdown.draining().cancelled() => return Ok(self.stopped()),
+                event = next_event(events.as_mut()) => event?,
+                () = tokio::time::sleep(LOOK) => {
+                    if let Some(failures) = self.stuck(&job).await? {
+                        return Ok(failures);
+                    }
+                    continue;
+                }
+            };
+            match event.kind {
+                EventKind::Rejected | EventKind::Failed => return Ok(event.data.failures),
+                EventKind::Cancelled => {
+                    return Ok(vec![Failure::new(Code::JobCancelled, format!("job {job} was cancelled"))]);
+                }
+                EventKind::Completed => completed = true,
+                EventKind::IngestGenerated => scripts = scripts.saturating_sub(1),
+                _ => {}
+            }
+            if completed && scripts == 0 {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    fn stopped(&self) -> Vec<Failure> {
+        self.shutdown.cause().and_then(StopCause::failure).into_iter().collect()
+    }
+
+    /// The failures of a job that waits for nothing but repair: all that is left is parked.
+    async fn stuck(&self, job: &JobId) -> Result<Option<Vec<Failure>>> {
+        let Some(progress) = self.ports.checkpoint.progress(job).await? else { return Ok(None) };
+        let parked = progress.parked.len() as u64;
+        if parked > 0 && progress.done + parked >= progress.total {
+            let summary = format!("{parked} of {} batches are parked; {} are committed", progress.total, progress.done);
+            let mut failures: Vec<Failure> = progress.parked.into_iter().map(|(_, failure)| failure).collect();
+            failures.push(Failure::new(Code::BatchesParked, summary));
+            return Ok(Some(failures));
+        }
+        if self.ports.queue.depth(&QueueName::Parked).await? > 0 && parked == 0 {
+            let mut dead = self.ports.queue.receiver(&QueueName::Parked, 1).await?;
+            let delivery = dead.receive().await?;
+            let reason = delivery.reason().unwrap_or_default().to_owned();
+            return Ok(Some(vec![Failure::new(Code::Defect, "a message could not be worked off").because(reason)]));
+        }
+        Ok(None)
+    }
+}
+
+async fn next_event(events: &mut dyn Receiver) -> Result<Event> {
+    let delivery = events.receive().await?;
+    let event = serde_json::from_slice(&delivery.message().body)
+        .map_err(|e| Failure::new(Code::MessageUnreadable, "an event cannot be read").because(e));
+    delivery.settle(Settlement::Done).await?;
+    event
+}
+
+/// The lease of a job, as long as this process works at it.
+struct JobLock {
+    checkpoint: Arc<dyn Checkpoint>,
+    name: String,
+    holder: String,
+}
+
+impl JobLock {
+    async fn take(checkpoint: Arc<dyn Checkpoint>, job: &JobId, holder: &str, if_running: IfRunning) -> Result<Self> {
+        let lock = Self { checkpoint, name: format!("job/{job}"), holder: holder.to_owned() };
+        let forever = Duration::from_secs(365 * 24 * 3600);
+        loop {
+            match (lock.checkpoint.lease(&lock.name, holder, forever).await?, if_running) {
+                (Lease::Held, _) => return Ok(lock),
+                (Lease::Busy { holder }, IfRunning::Fail) => {
+                    return Err(Failure::new(Code::JobBusy, format!("{holder} is working on job {job}")));
+                }
+                (Lease::Busy { .. }, IfRunning::Wait | IfRunning::Attach) => tokio::time::sleep(ATTACH_LOOK).await,
+            }
+        }
+    }
+
+    async fn release(self) {
+        if let Err(failure) = self.checkpoint.lease(&self.name, &self.holder, Duration::ZERO).await {
+            tracing::warn!(error = %failure, "the job's lease stays until this process ends");
+        }
+    }
+}
+
+/// Where the manifest of a job is, below the destination.
+pub(crate) fn manifest_location(location: &str, job: &JobId) -> String {
+    format!("{}/{}", location.trim_end_matches('/'), ObjectKey::Manifest { job: job.clone() })
+}

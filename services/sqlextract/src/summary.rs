@@ -1,0 +1,120 @@
+//! What was made, where, and what to do next.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlextract_model::{ByteSize, Manifest, Outcome, Platform, Result};
+use sqlextract_storage::JobRecords;
+
+use crate::extract::manifest_location;
+
+/// A run's result, as standard output shows it.
+#[derive(Debug)]
+pub(crate) struct Summary {
+    job: String,
+    location: String,
+    manifest_location: String,
+    manifest: Option<Manifest>,
+    already_complete: bool,
+    resumed_batches: u64,
+    scripts: Vec<(Platform, String)>,
+    pub(crate) elapsed: Duration,
+}
+
+impl Summary {
+    pub(crate) async fn collect(
+        records: &JobRecords,
+        location: &str,
+        resumed_batches: u64,
+        already_complete: bool,
+    ) -> Result<Self> {
+        let manifest = records.manifest().await?.map(|stored| stored.record);
+        let mut scripts = Vec::new();
+        for platform in records.scripts().await? {
+            let key = format!("{}/{}/ingest/{platform}.sql", location.trim_end_matches('/'), records.job());
+            scripts.push((platform, key));
+        }
+        Ok(Self {
+            job: records.job().to_string(),
+            location: location.to_owned(),
+            manifest_location: manifest_location(location, records.job()),
+            manifest,
+            already_complete,
+            resumed_batches,
+            scripts,
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    fn outcome(&self) -> &'static str {
+        match self.manifest.as_ref().map(|m| m.outcome) {
+            _ if self.already_complete => "already_complete",
+            Some(Outcome::Completed) => "completed",
+            Some(Outcome::Failed) => "failed",
+            Some(Outcome::Cancelled) => "cancelled",
+            None => "unfinished",
+        }
+    }
+
+    pub(crate) fn json(&self, error: Option<Value>) -> Value {
+        let tables: Vec<Value> = self.manifest.iter().flat_map(|m| &m.tables).map(|t| {
+            json!({
+                "table": t.table.to_string(), "rows": t.totals.rows, "batches": t.totals.batches,
+                "chunks": t.totals.chunks, "bytes": t.totals.bytes, "rung": t.rung, "consistency": t.consistency,
+            })
+        }).collect();
+        let scripts: serde_json::Map<String, Value> =
+            self.scripts.iter().map(|(p, at)| (p.to_string(), Value::from(at.clone()))).collect();
+        let mut summary = json!({
+            "job": self.job,
+            "outcome": self.outcome(),
+            "manifest": self.manifest.is_some().then_some(&self.manifest_location),
+            "resumed_batches": self.resumed_batches,
+            "elapsed_seconds": (self.elapsed.as_secs_f64() * 1000.0).round() / 1000.0,
+            "consistency": self.manifest.as_ref().map(|m| &m.consistency),
+            "tables": tables,
+            "scripts": scripts,
+        });
+        if let Some(error) = error {
+            summary["error"] = error;
+        }
+        summary
+    }
+
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let Some(manifest) = &self.manifest else {
+            let _ = writeln!(text, "job {} is unfinished; the same command resumes it", self.job);
+            return text;
+        };
+        if self.already_complete {
+            let _ = writeln!(text, "job {} is complete already, since {}", self.job, manifest.finished_at);
+            let _ = writeln!(text, "  to extract again: --restart, or a name with {{date}} or {{run}} in --job or --output");
+        } else {
+            let seconds = self.elapsed.as_secs_f64();
+            let _ = writeln!(text, "job {} completed in {seconds:.1} s, consistency: {}", self.job, manifest.consistency);
+        }
+        if self.resumed_batches > 0 && !self.already_complete {
+            let _ = writeln!(text, "  resumed: {} batches were there already", self.resumed_batches);
+        }
+        for table in &manifest.tables {
+            let totals = &table.totals;
+            let _ = writeln!(
+                text,
+                "  {}: {} rows in {} batches, {} chunks, {}",
+                table.table, totals.rows, totals.batches, totals.chunks, ByteSize(totals.bytes)
+            );
+        }
+        let _ = writeln!(text, "  manifest: {}", self.manifest_location);
+        for (platform, location) in &self.scripts {
+            let _ = writeln!(text, "  script for {platform}: {location}");
+        }
+        let _ = writeln!(text, "next: sqlextract verify --output {0} --job {1}", self.location, self.job);
+        if self.scripts.is_empty() {
+            let _ = writeln!(text, "      sqlextract generate-ingest --target postgres --output {0} --job {1}", self.location, self.job);
+        }
+        text
+    }
+}

@@ -1,0 +1,125 @@
+//! How a run uses the machine: workers, memory and limits, from flags, settings and what the machine has.
+
+use std::num::NonZeroU64;
+
+use sqlextract_model::{ByteSize, Code, Failure, Result};
+use sqlextract_runtime::RateLimit;
+
+use crate::args::{Auto, ExtractArgs};
+use crate::settings::ExtractEntry;
+
+const MIB: u64 = ByteSize::MIB;
+/// Below this a batch cannot be read, encoded and uploaded at once.
+const LEAST_BUFFER: u64 = 16 * MIB;
+const MOST_DEFAULT_BUFFER: u64 = 1_000_000_000;
+/// A worker's part of the budget, below which more workers only make smaller row groups.
+const LEAST_WORKER_SHARE: u64 = 16 * MIB;
+const MOST_AUTO_WORKERS: u64 = 16;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Tuning {
+    pub(crate) workers: u16,
+    pub(crate) buffer_bytes: u64,
+    pub(crate) max_connections: u32,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) upload_part_bytes: usize,
+    pub(crate) upload_threshold_bytes: usize,
+}
+
+impl Tuning {
+    pub(crate) fn choose(args: &ExtractArgs, file: &ExtractEntry, source_connections: Option<u32>) -> Result<Self> {
+        let buffer = args.buffer_size.or(file.buffer_size()?).map_or_else(default_buffer, |size| size.0);
+        if buffer < LEAST_BUFFER {
+            return Err(Failure::new(
+                Code::UsageInvalid,
+                format!("a memory budget of {} is too small; at least {}", ByteSize(buffer), ByteSize(LEAST_BUFFER)),
+            ));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+        let asked = args.workers.map(Auto::fixed).unwrap_or(file.workers);
+        if asked == Some(0) {
+            return Err(Failure::new(Code::UsageInvalid, "at least one worker is needed"));
+        }
+        // Half of the budget is the workers' own; the other half serves rows that pass a worker's part.
+        let fitting = (buffer / 2 / LEAST_WORKER_SHARE).max(1);
+        let workers = asked.map_or_else(|| cores.max(2).min(fitting).min(MOST_AUTO_WORKERS), u64::from);
+        let workers = u16::try_from(workers).unwrap_or(u16::MAX);
+        // Beside the readers: the snapshot's keeper, and one for questions and second looks.
+        let max_connections =
+            args.max_connections.or(file.max_connections).or(source_connections).unwrap_or(u32::from(workers) + 4);
+        let share = buffer / 2 / u64::from(workers);
+        let part = (share / 8).clamp(5 * MIB, 16 * MIB);
+        Ok(Self {
+            workers,
+            buffer_bytes: buffer,
+            max_connections,
+            rate_limit: rate_limit(args.rate_limit.as_deref().or(file.rate_limit.as_deref()))?,
+            upload_part_bytes: usize::try_from(part).unwrap_or(usize::MAX),
+            upload_threshold_bytes: usize::try_from((share / 4).clamp(part, 64 * MIB)).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// What one upload holds at most: parts under way, or a whole small chunk.
+    pub(crate) fn upload_bytes(&self) -> usize {
+        (2 * self.upload_part_bytes).max(self.upload_threshold_bytes)
+    }
+
+    pub(crate) fn rate_limited(&self) -> bool {
+        self.rate_limit != RateLimit::default()
+    }
+}
+
+/// A quarter of the memory that the process may use, at most 1 GB.
+fn default_buffer() -> u64 {
+    let cgroup = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|l| l.starts_with("MemTotal:"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    });
+    let available = [cgroup, machine].into_iter().flatten().min().unwrap_or(MOST_DEFAULT_BUFFER);
+    (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER)
+}
+
+/// Reads `rows=N,bytes=SIZE,queries=N`, per second each.
+fn rate_limit(text: Option<&str>) -> Result<RateLimit> {
+    let mut limit = RateLimit::default();
+    for part in text.unwrap_or_default().split(',').filter(|part| !part.trim().is_empty()) {
+        let bad = || {
+            Failure::new(Code::UsageInvalid, format!("`{part}` is no rate limit"))
+                .remedy("Write for example `rows=50000,bytes=20MB,queries=10`; each is per second.")
+        };
+        let (name, value) = part.split_once('=').ok_or_else(bad)?;
+        let number = || value.replace('_', "").parse::<u64>().ok().and_then(NonZeroU64::new).ok_or_else(bad);
+        match name.trim() {
+            "rows" => limit.rows = Some(number()?),
+            "bytes" => limit.bytes = Some(ByteSize::parse(value).and_then(|s| NonZeroU64::new(s.0)).ok_or_else(bad)?),
+            "queries" => limit.queries = Some(number()?),
+            _ => return Err(bad()),
+        }
+    }
+    Ok(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_read_their_units() {
+        let limit = rate_limit(Some("rows=50_000,bytes=20MB")).unwrap();
+        assert_eq!((limit.rows.map(NonZeroU64::get), limit.bytes.map(NonZeroU64::get)), (Some(50_000), Some(20_000_000)));
+        for bad in ["rows", "rows=0", "rows=x", "speed=1"] {
+            assert_eq!(rate_limit(Some(bad)).unwrap_err().code, Code::UsageInvalid, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_small_budget_gets_few_workers() {
+        let args = ExtractArgs { buffer_size: Some(ByteSize(32 * MIB)), ..ExtractArgs::default() };
+        let tuning = Tuning::choose(&args, &ExtractEntry::default(), None).unwrap();
+        assert_eq!(tuning.workers, 1);
+        assert!(tuning.upload_bytes() as u64 <= 16 * MIB);
+    }
+}
