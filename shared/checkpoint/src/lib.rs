@@ -71,8 +71,11 @@ pub enum Lease {
 /// - Every method may be repeated: twice is as good as once. An answer that was lost is asked for again.
 /// - `begin` makes the job's state what storage says, whether or not it was known; a generation lower than the known
 ///   one changes nothing for its table.
-/// - `complete` never makes a job or a table: what is not known answers `Unknown`.
+/// - `begin` takes away tables that it does not name, and what was parked or tried of a batch that it says is done.
+///   `rows` and `bytes` of a table are what `complete` recorded since its generation was begun.
+/// - `complete` never makes a job or a table: what is not known, a newer generation included, answers `Unknown`.
 /// - `done` bits of one generation never become undone except by `begin`.
+/// - A batch that is done, or whose generation is not the known one, is never among the parked ones.
 /// - `attempt` counts tries at a batch, before the work, so that a try that killed its process is counted.
 /// - `lease` answers who holds the name; a holder that died frees it when its time to live has passed at the latest.
 ///   A lease saves double work. It protects nothing: the create-only commit record does.
