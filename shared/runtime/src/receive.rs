@@ -80,7 +80,7 @@ pub async fn serve_counting(
         // Nothing else is polled here, so that a handler's end never waits for a message to come.
         let step = tokio::select! {
             biased;
-            () = shutdown.draining() => break Ok(()),
+            () = shutdown.draining().cancelled() => break Ok(()),
             Some(ended) = running.join_next() => {
                 served.add(ended);
                 continue;
@@ -123,7 +123,7 @@ async fn next_delivery(
 
 async fn rest(delay: Duration, shutdown: &Shutdown) {
     tokio::select! {
-        () = shutdown.draining() => {}
+        () = shutdown.draining().cancelled() => {}
         () = tokio::time::sleep(delay) => {}
     }
 }

@@ -116,21 +116,17 @@ impl Shutdown {
     /// Skips what is left of the grace period.
     pub fn leave_at_once(&self) {
         self.inner.stage.begin(StopCause::Requested);
-        self.inner.stage.at_once.cancel();
+        self.at_once().cancel();
     }
 
-    /// Returns when nothing new may be taken any more.
-    pub async fn draining(&self) {
-        self.inner.stage.draining.cancelled().await;
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.inner.stage.draining.is_cancelled()
+    /// Cancelled when nothing new may be taken.
+    pub fn draining(&self) -> &CancellationToken {
+        &self.inner.stage.draining
     }
 
     /// Cancelled when what is held must be dropped: to be handed to every long read.
-    pub fn stop_token(&self) -> CancellationToken {
-        self.inner.stage.at_once.clone()
+    pub fn at_once(&self) -> &CancellationToken {
+        &self.inner.stage.at_once
     }
 
     /// Why draining began, once it has.
@@ -140,11 +136,11 @@ impl Shutdown {
 
     /// Returns when draining has begun and the grace period is over (or was cut short); the second stage has begun then.
     pub async fn grace_over(&self) {
-        self.draining().await;
+        self.draining().cancelled().await;
         let begun = self.inner.stage.begun().map_or_else(Instant::now, |(_, begun)| begun);
         tokio::select! {
-            () = self.inner.stage.at_once.cancelled() => {}
-            () = tokio::time::sleep_until(begun + self.inner.grace) => self.inner.stage.at_once.cancel(),
+            () = self.at_once().cancelled() => {}
+            () = tokio::time::sleep_until(begun + self.inner.grace) => self.at_once().cancel(),
         }
     }
 
@@ -169,7 +165,7 @@ impl Shutdown {
     /// Waits until draining has begun and every tracked task has ended; those that outlast the grace period are
     /// aborted. Answers with the first failure.
     pub async fn finish(&self) -> Result<()> {
-        self.draining().await;
+        self.draining().cancelled().await;
         let Tasks { mut running, names } = std::mem::take(&mut *self.tasks());
         let mut first = Ok(());
         let mut aborted = false;

@@ -7,7 +7,7 @@ async fn tasks_finish_within_the_grace_period_or_are_dropped() {
     for (name, seconds) in [("quick", 5), ("slow", 60)] {
         let (shutdown_of_task, told) = (shutdown.clone(), told.clone());
         shutdown.spawn(name, async move {
-            shutdown_of_task.draining().await;
+            shutdown_of_task.draining().cancelled().await;
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             told.send(name).await.ok();
             Ok(())
@@ -21,7 +21,7 @@ async fn tasks_finish_within_the_grace_period_or_are_dropped() {
     assert_eq!(begun.elapsed().as_secs(), 10);
     assert_eq!((ended.recv().await, ended.recv().await), (Some("quick"), None));
     assert_eq!(shutdown.cause(), Some(StopCause::Terminate));
-    assert!(shutdown.stop_token().is_cancelled());
+    assert!(shutdown.at_once().is_cancelled());
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,10 +61,12 @@ async fn a_signal_drains_and_a_second_one_leaves_at_once() {
     };
     send("-TERM");
     let deadline = Duration::from_secs(30);
-    tokio::time::timeout(deadline, shutdown.draining()).await.unwrap();
-    assert!(!shutdown.stop_token().is_cancelled());
+    tokio::time::timeout(deadline, shutdown.draining().cancelled())
+        .await
+        .unwrap();
+    assert!(!shutdown.at_once().is_cancelled());
     send("-INT");
-    tokio::time::timeout(deadline, shutdown.stop_token().cancelled())
+    tokio::time::timeout(deadline, shutdown.at_once().cancelled())
         .await
         .unwrap();
     let cause = shutdown.cause().unwrap();
