@@ -17,7 +17,7 @@ pub use clock::utc_now;
 pub use ports::Ports;
 pub use progress::{News, NoProgress, ProgressSink, Severity, TableProgress};
 pub use rate::{LimiterState, RateLimit, RateLimiter};
-pub use receive::{Handler, Served, Verdict, serve, serve_counting};
+pub use receive::{Handler, Served, Verdict, serve};
 pub use settle::{Randomness, RetryPolicy, settlement_for};
 pub use shutdown::{Shutdown, StopCause};
 pub use telemetry::{LogFormat, init_logs};

@@ -48,30 +48,17 @@ pub struct Served {
 
 /// Serves a queue until draining has begun and every handler has ended or was dropped at the end of the grace period.
 ///
-/// A handler that panics has failed with a defect, and its message is tried again a few times before it is parked. A
-/// queue that does not answer is opened again after growing delays. Only a permanent failure to receive ends the loop
-/// with an error, after the handlers have ended.
+/// A handler that panics has failed with a defect, and its message is tried again as `policy` says. A queue that does
+/// not answer is opened again after the policy's delays. Only a permanent failure to receive ends the loop with an
+/// error, after the handlers have ended.
 pub async fn serve(
-    queue: &Arc<dyn Queue>,
+    queue: &dyn Queue,
     name: &QueueName,
     window: u16,
     handler: Arc<dyn Handler>,
-    shutdown: &Shutdown,
-) -> Result<()> {
-    let served = serve_counting(queue, name, window, handler, shutdown).await?;
-    tracing::debug!(queue.name = %name, ?served, "receiving from {name} ended");
-    Ok(())
-}
-
-/// As [`serve`], with the counts.
-pub async fn serve_counting(
-    queue: &Arc<dyn Queue>,
-    name: &QueueName,
-    window: u16,
-    handler: Arc<dyn Handler>,
+    policy: &RetryPolicy,
     shutdown: &Shutdown,
 ) -> Result<Served> {
-    let policy = RetryPolicy::default();
     let mut served = Served::default();
     let mut running = JoinSet::new();
     let mut receiver = None;
@@ -85,7 +72,7 @@ pub async fn serve_counting(
                 served.add(ended);
                 continue;
             }
-            step = next_delivery(queue.as_ref(), name, window, &mut receiver) => step,
+            step = next_delivery(queue, name, window, &mut receiver) => step,
         };
         match step {
             Ok(delivery) => {
@@ -104,6 +91,7 @@ pub async fn serve_counting(
     // Dropped first: what it has prefetched goes back to others while our handlers finish.
     drop(receiver);
     drain(&mut running, &mut served, shutdown).await;
+    tracing::debug!(queue.name = %name, ?served, "receiving from {name} ended");
     outcome.map(|()| served)
 }
 

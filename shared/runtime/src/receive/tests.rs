@@ -46,6 +46,7 @@ struct Bench {
     queue: Arc<dyn Queue>,
     handler: Arc<Scripted>,
     shutdown: Shutdown,
+    policy: RetryPolicy,
 }
 
 impl Bench {
@@ -54,6 +55,7 @@ impl Bench {
             queue: Arc::new(InProcessQueue::new(100)),
             handler: Arc::default(),
             shutdown: Shutdown::new(grace),
+            policy: RetryPolicy::default(),
         }
     }
 
@@ -70,7 +72,15 @@ impl Bench {
 
     async fn serve(&self, window: u16) -> Result<Served> {
         let handler = Arc::clone(&self.handler) as Arc<dyn Handler>;
-        serve_counting(&self.queue, &QUEUE, window, handler, &self.shutdown).await
+        serve(
+            self.queue.as_ref(),
+            &QUEUE,
+            window,
+            handler,
+            &self.policy,
+            &self.shutdown,
+        )
+        .await
     }
 
     /// Serves until the queue is empty, then drains.
@@ -211,13 +221,13 @@ async fn a_queue_that_does_not_answer_is_opened_again_and_a_refusal_ends_the_loo
     for (code, ends) in [(Code::QueueUnavailable, false), (Code::ConfigInvalid, true)] {
         let bench = Bench::new(Duration::from_secs(1));
         bench.publish(&["a"]).await;
-        let failing: Arc<dyn Queue> = Arc::new(Failing {
+        let failing = Failing {
             inner: Arc::clone(&bench.queue),
             code,
             left: Semaphore::new(3),
-        });
+        };
         let handler = Arc::clone(&bench.handler) as Arc<dyn Handler>;
-        let serving = serve_counting(&failing, &QUEUE, 1, handler, &bench.shutdown);
+        let serving = serve(&failing, &QUEUE, 1, handler, &bench.policy, &bench.shutdown);
         let emptied = async {
             while bench.queue.depth(&QUEUE).await.unwrap() > 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
