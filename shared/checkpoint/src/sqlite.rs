@@ -58,6 +58,7 @@ impl SqliteCheckpoint {
         let opening = alive::lock_opening(path).map_err(beside)?;
         let life = LifeFile::create(path).map_err(beside)?;
         let connection = schema::open(path, steps, &life).map_err(|problem| problem.into_failure(path))?;
+        life.bury_the_dead();
         drop(opening);
         let inner = Inner {
             path: path.to_owned(),

@@ -82,6 +82,16 @@ impl LifeFile {
         names.filter(|name| *name != self.name).collect()
     }
 
+    /// Removes the files of killed processes. To be called while `lock_opening` is held: a file that is just being made
+    /// is not locked yet.
+    pub(super) fn bury_the_dead(&self) {
+        for other in self.others() {
+            if !self.lives(&other) {
+                self.bury(&other);
+            }
+        }
+    }
+
     /// Removes the file of a process that is dead. What cannot be removed does no harm.
     pub(super) fn bury(&self, name: &str) {
         let _ = std::fs::remove_file(life_path(&self.checkpoint, name));

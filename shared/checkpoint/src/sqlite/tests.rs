@@ -202,6 +202,16 @@ async fn a_handle_that_is_dropped_frees_its_leases() {
     assert_eq!(second.lease("l", "b", LONG).await.unwrap(), Lease::Held);
 }
 
+#[test]
+fn opening_removes_the_files_of_killed_processes_only() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("c.db");
+    let alive = SqliteCheckpoint::open(&path).unwrap();
+    std::fs::write(folder.path().join("c.db.alive-1-2-3"), "").unwrap();
+    let other = SqliteCheckpoint::open(&path).unwrap();
+    assert_eq!(other.inner.life.others(), [alive.inner.life.name()]);
+}
+
 /// Names the file in the process that takes the lease and is killed.
 const CHILD: &str = "SQLEXTRACT_TEST_LEASE_FILE";
 
