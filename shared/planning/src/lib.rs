@@ -1,1 +1,28 @@
+//! Splits a table into batches: facts and answers in, plan out.
+//!
+//! Pure: no clock, no I/O, no randomness, so that the same facts and the same answers give the same plan. A
+//! [`Planner`] asks what it needs to know about a key's values; whoever drives it carries the questions to the
+//! database. A [`Split`] keeps the boundaries that were found, never the batches between them, and [`check`] proves
+//! that a plan holds every row exactly once.
 
+mod blocks;
+mod calibrate;
+mod checker;
+mod integer;
+mod keyed;
+mod keys;
+mod options;
+mod pack;
+mod planner;
+mod probed;
+mod reason;
+mod scope;
+mod space;
+mod split;
+mod target;
+mod transcript;
+
+pub use checker::check;
+pub use options::{Answer, PlanOptions, Question};
+pub use planner::Planner;
+pub use split::Split;
