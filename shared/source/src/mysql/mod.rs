@@ -1,5 +1,89 @@
 //! MySQL and MariaDB, read through the binary protocol.
 
+mod address;
+mod aggregate;
+mod cell;
+mod columns;
+mod connection;
+mod decimal;
+mod decode;
+mod errors;
+mod inspect;
+mod keys;
+mod probe;
+mod read;
+mod schema;
+mod select;
+mod session;
+mod sql;
+mod temporal;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlextract_model::{ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts};
+
+use self::address::Address;
+use self::connection::Connections;
+use crate::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot, Source, SourceSettings};
+
 /// A MySQL or MariaDB database.
+///
+/// It has no snapshot that several connections could share, so rows are of one instant per read: one statement each.
 #[derive(Debug)]
-pub struct MysqlSource;
+pub struct MysqlSource {
+    connections: Arc<Connections>,
+}
+
+impl MysqlSource {
+    /// Checks the URL and opens the first connection.
+    ///
+    /// # Errors
+    ///
+    /// `config_invalid` and `plaintext_refused` for the URL; what connecting can meet; `source_pooler` where the
+    /// session's settings do not hold.
+    pub async fn open(settings: SourceSettings) -> Result<Self> {
+        let address = Address::parse(&settings.url, settings.allow_plaintext)?;
+        let connections = Arc::new(Connections::new(address, settings));
+        connections.lease().await?.release();
+        Ok(Self { connections })
+    }
+}
+
+#[async_trait]
+impl Source for MysqlSource {
+    async fn inspect(&self, selections: &[Selection]) -> Result<SourceFacts> {
+        inspect::inspect(&self.connections, selections).await
+    }
+
+    async fn probe(
+        &self,
+        relation: &Relation,
+        filter: Option<&str>,
+        probes: &[Probe],
+        _snapshot: Option<&SnapshotToken>,
+    ) -> Result<Vec<ProbeAnswer>> {
+        probe::probe(&self.connections, relation, filter, probes).await
+    }
+
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
+        Ok(None)
+    }
+
+    async fn read(&self, request: ReadRequest<'_>, sink: &mut dyn RowSink) -> Result<ReadSummary> {
+        read::read(&self.connections, request, sink).await
+    }
+
+    async fn aggregate(
+        &self,
+        relation: &Relation,
+        filter: Option<&str>,
+        columns: &[ColumnMapping],
+    ) -> Result<(u64, Vec<ColumnAggregate>)> {
+        aggregate::aggregate(&self.connections, relation, filter, columns).await
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Mysql
+    }
+}

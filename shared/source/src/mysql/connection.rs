@@ -1,0 +1,206 @@
+//! Connections: never more than allowed, each pinned and verified, none reused unless its last answer was read to the end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use sqlextract_model::{Code, Failure, Result};
+use sqlx::mysql::{MySqlRow, MySqlStatement};
+use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::address::Address;
+use super::errors::{During, failure};
+use super::session::{self, Server};
+use super::sql::Statement;
+use crate::SourceSettings;
+
+/// An answer may come this much later than the server's own limit for the statement.
+const ANSWER_MARGIN: Duration = Duration::from_secs(15);
+
+/// Hands out connections and takes clean ones back.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) address: Address,
+    pub(super) settings: SourceSettings,
+    permits: Arc<Semaphore>,
+    /// Open and unused; never more than there are free permits.
+    idle: Mutex<Vec<Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: MySqlConnection,
+    server: Server,
+}
+
+/// A connection's number at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// A connection in use. It is closed when dropped; only [`Lease::release`] keeps it.
+///
+/// The driver reads a packet in two steps, so that a future dropped in between leaves the connection one answer behind:
+/// whatever ends early must end the connection too.
+#[derive(Debug)]
+pub(super) struct Lease {
+    session: Session,
+    owner: Arc<Connections>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    pub(super) fn new(address: Address, settings: SourceSettings) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.max_connections.max(1) as usize));
+        Self {
+            address,
+            settings,
+            permits,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// A connection, as soon as one is free.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+        let permit = self.permit().await?;
+        while let Some(mut session) = self.take_idle() {
+            // The server may have closed it meanwhile; what fails here was not used.
+            if matches!(
+                timeout(self.settings.connect_timeout, session.connection.ping()).await,
+                Ok(Ok(()))
+            ) {
+                return Ok(Lease {
+                    session,
+                    owner: Arc::clone(self),
+                    _permit: permit,
+                });
+            }
+        }
+        let session = self.open().await?;
+        Ok(Lease {
+            session,
+            owner: Arc::clone(self),
+            _permit: permit,
+        })
+    }
+
+    /// A connection that was never used before.
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease> {
+        let permit = self.permit().await?;
+        if let Some(session) = self.take_idle() {
+            close(session).await;
+        }
+        let session = self.open().await?;
+        Ok(Lease {
+            session,
+            owner: Arc::clone(self),
+            _permit: permit,
+        })
+    }
+
+    /// Ends a connection that was cut while its statement may still run. Whether that succeeds does not matter: the
+    /// statement's own limit ends it at last.
+    pub(super) async fn kill(self: &Arc<Self>, connection: ConnectionId) {
+        let kill = Statement::new(format!("KILL {}", connection.0));
+        let killing = async { self.fresh().await?.rows(&kill, "cannot end a connection").await };
+        let _ = timeout(Duration::from_secs(5), killing).await;
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map_err(|_| Failure::new(Code::Defect, "the semaphore of connections was closed"))
+    }
+
+    fn take_idle(&self) -> Option<Session> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    async fn open(&self) -> Result<Session> {
+        let what = format!("cannot connect to `{}`", self.address.location);
+        let connecting = async {
+            let connection = self.address.options.connect().await;
+            let mut connection = connection.map_err(|e| failure(&e, During::Connecting, &what))?;
+            let server = session::pin(&mut connection, &self.settings).await?;
+            Ok(Session { connection, server })
+        };
+        let limit = self.settings.connect_timeout;
+        let timed_out = || {
+            let waited = format!("no answer within {} s", limit.as_secs_f64());
+            Err(Failure::new(Code::SourceUnreachable, &what).because(waited))
+        };
+        timeout(limit, connecting).await.unwrap_or_else(|_| timed_out())
+    }
+}
+
+/// Says goodbye, so that the server logs no aborted connection. Whether that succeeds does not matter.
+async fn close(session: Session) {
+    let _ = timeout(Duration::from_secs(1), session.connection.close()).await;
+}
+
+impl Lease {
+    /// Gives the connection back. Only for one whose last answer was read to its clean end.
+    pub(super) fn release(self) {
+        let Self {
+            session,
+            owner,
+            _permit: permit,
+        } = self;
+        owner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        drop(permit);
+    }
+
+    /// Ends the connection in good manners.
+    pub(super) async fn close(self) {
+        close(self.session).await;
+    }
+
+    pub(super) fn connection(&mut self) -> &mut MySqlConnection {
+        &mut self.session.connection
+    }
+
+    pub(super) fn id(&self) -> ConnectionId {
+        self.session.server.connection
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.session.server
+    }
+
+    /// All rows of a small answer. After a failure that is not the statement's own the lease must be dropped.
+    pub(super) async fn rows(&mut self, statement: &Statement, what: &str) -> Result<Vec<MySqlRow>> {
+        let query = statement.query()?.persistent(false);
+        let rows = query.fetch(&mut self.session.connection).try_collect::<Vec<_>>();
+        let rows = answered(rows, self.owner.settings.statement_timeout, what).await?;
+        rows.map_err(|e| failure(&e, During::Statement, what))
+    }
+
+    /// Lets the server parse a statement and tell its columns, and checks that no `?` of the user's SQL slipped in.
+    pub(super) async fn prepare(&mut self, statement: &Statement, what: &str) -> Result<MySqlStatement> {
+        let preparing = self.session.connection.prepare(statement.sql());
+        let prepared = answered(preparing, self.owner.settings.statement_timeout, what).await?;
+        let prepared = prepared.map_err(|e| failure(&e, During::Statement, what))?;
+        let placeholders = match sqlx::Statement::parameters(&prepared) {
+            Some(sqlx::Either::Right(count)) => count,
+            Some(sqlx::Either::Left(types)) => types.len(),
+            None => statement.parameters.len(),
+        };
+        if placeholders == statement.parameters.len() {
+            return Ok(prepared);
+        }
+        let message = format!("{what}: the filter or the query holds a bare `?`, which is a parameter without a value");
+        Err(Failure::new(Code::SourceQueryInvalid, message))
+    }
+}
+
+/// Waits for an answer a little longer than the server may work on it: a network that swallows packets tells nothing.
+pub(super) async fn answered<T>(answer: impl Future<Output = T>, limit: Duration, what: &str) -> Result<T> {
+    if limit.is_zero() {
+        return Ok(answer.await);
+    }
+    let waited = limit + ANSWER_MARGIN;
+    timeout(waited, answer).await.map_err(|_| {
+        let cause = format!("no answer within {} s", waited.as_secs());
+        Failure::new(Code::SourceConnectionLost, what).because(cause)
+    })
+}

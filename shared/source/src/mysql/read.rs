@@ -1,0 +1,305 @@
+//! One read: a prepared statement whose rows are decoded by a task of their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use futures_util::TryStreamExt;
+use sqlextract_model::{Code, ColumnMapping, Failure, Relation, Result, TableName};
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection::{Connections, Lease, answered};
+use super::decode::{ColumnDecoder, Refusal, printed};
+use super::errors::{During, failure};
+use super::select::{Guard, KeyCell, SelectList};
+use super::sql::{Statement, from, matching};
+use super::{cell, schema};
+use crate::{ReadLimits, ReadRequest, ReadSummary, RowSink};
+
+/// How long a reader may go on after it was told to stop, before its connection is cut.
+const GRACE: Duration = Duration::from_secs(2);
+/// The token is asked once in so many rows.
+const ROWS_BETWEEN_CHECKS: u64 = 64;
+
+pub(super) async fn read(
+    connections: &Arc<Connections>,
+    request: ReadRequest<'_>,
+    sink: &mut dyn RowSink,
+) -> Result<ReadSummary> {
+    let table = request.table;
+    let at_table = |f: Failure| f.table(table);
+    if request.snapshot.is_some() {
+        return Err(Failure::new(Code::Defect, "MySQL has no snapshot to read from").table(table));
+    }
+    let reader = Reader::new(&request).map_err(at_table)?;
+    let lease = tokio::select! {
+        () = request.cancel.cancelled() => return Err(stopped().table(table)),
+        lease = connections.lease() => lease.map_err(at_table)?,
+    };
+    let connection = lease.id();
+    let (batches, mut received) = mpsc::channel(1);
+    let (acknowledge, acknowledged) = mpsc::channel(1);
+    let mut task = AbortOnDropHandle::new(tokio::spawn(reader.run(lease, batches, acknowledged)));
+    let limit = connections.settings.statement_timeout;
+    loop {
+        let next = async {
+            let Some(batch) = answered(received.recv(), limit, "the rows do not arrive").await? else {
+                return Ok(false);
+            };
+            sink.push(batch).await?;
+            // A reader that has failed meanwhile takes no word; its failure is found below.
+            let _ = acknowledge.send(()).await;
+            Ok(true)
+        };
+        let more: Result<bool> = tokio::select! {
+            biased;
+            () = request.cancel.cancelled() => {
+                received.close();
+                if tokio::time::timeout(GRACE, &mut task).await.is_err() {
+                    drop(task);
+                    connections.kill(connection).await;
+                }
+                return Err(stopped().table(table));
+            }
+            more = next => more,
+        };
+        if !more.map_err(at_table)? {
+            break;
+        }
+    }
+    let joined = task
+        .await
+        .map_err(|e| Failure::new(Code::Defect, "reading panicked").because(e));
+    let summary = joined.and_then(|result| result).map_err(at_table)?;
+    if summary.rows == 0 {
+        prove_empty(connections, &request).await.map_err(at_table)?;
+    }
+    Ok(summary)
+}
+
+fn stopped() -> Failure {
+    Failure::new(Code::Interrupted, "the read was stopped")
+}
+
+/// Asks on a connection that was never used: an answer that belonged to another statement would look empty as well.
+async fn prove_empty(connections: &Arc<Connections>, request: &ReadRequest<'_>) -> Result<()> {
+    let mut look = Statement::new(format!("SELECT EXISTS(SELECT 1 FROM {}", from(request.relation)));
+    let condition = matching(request.range, request.filter)?;
+    look.push(&condition.text);
+    look.push(")");
+    look.parameters = condition.parameters;
+    let mut lease = connections.fresh().await?;
+    let rows = lease.rows(&look, "cannot prove that the range is empty").await?;
+    lease.release();
+    match rows
+        .first()
+        .map(|row| cell::text(row, 0))
+        .transpose()?
+        .flatten()
+        .as_deref()
+    {
+        Some("0") => Ok(()),
+        _ => Err(Failure::new(
+            Code::RowsUnproven,
+            "the range answered with no rows, and a second look found some",
+        )),
+    }
+}
+
+/// All that the task needs, owned by it.
+struct Reader {
+    table: TableName,
+    relation: Relation,
+    columns: Vec<ColumnMapping>,
+    schema: SchemaRef,
+    statement: Statement,
+    key: Vec<KeyCell>,
+    guard: Option<Guard>,
+    limits: ReadLimits,
+    cancel: CancellationToken,
+}
+
+/// Rows that are not yet pushed.
+struct Pending {
+    decoders: Vec<ColumnDecoder>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Reader {
+    fn new(request: &ReadRequest<'_>) -> Result<Self> {
+        let list = SelectList::new(request.columns, request.row_key, request.limits.row_bytes)?;
+        let mut statement = Statement::new(format!("SELECT {} FROM {}", list.text, from(request.relation)));
+        let condition = matching(request.range, request.filter)?;
+        statement.push(&condition.text);
+        statement.parameters = condition.parameters;
+        let fields: Vec<_> = request.columns.iter().map(ColumnMapping::field).collect();
+        Ok(Self {
+            table: request.table.clone(),
+            relation: request.relation.clone(),
+            columns: request.columns.to_vec(),
+            schema: Arc::new(Schema::new(fields)),
+            statement,
+            key: list.key,
+            guard: list.guard,
+            limits: request.limits,
+            cancel: request.cancel.clone(),
+        })
+    }
+
+    /// Reads to the clean end and gives the connection back; on any other way out the connection is closed.
+    async fn run(
+        self,
+        mut lease: Lease,
+        batches: mpsc::Sender<RecordBatch>,
+        mut acknowledged: mpsc::Receiver<()>,
+    ) -> Result<ReadSummary> {
+        schema::check_declared(&mut lease, &self.relation, &self.columns).await?;
+        let prepared = lease.prepare(&self.statement, "cannot read the rows").await?;
+        schema::check_types(sqlx::Statement::columns(&prepared), &self.columns)?;
+        let mut pending = self.pending()?;
+        let mut summary = ReadSummary::default();
+        let mut rows = self.statement.query()?.fetch(lease.connection());
+        let failed = |e: sqlx::Error| failure(&e, During::Statement, "reading the rows failed");
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            if summary.rows == 0 {
+                // The definition may have changed between the two.
+                schema::check_types(row.columns(), &self.columns)?;
+            }
+            if summary.rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
+                return Err(stopped());
+            }
+            let size = self.size(&row, &pending, summary.rows)?;
+            summary.bytes += size.wire;
+            if pending.rows > 0 && pending.bytes + size.arrow > self.limits.record_batch_bytes {
+                self.flush(&mut pending, &batches, &mut acknowledged).await?;
+            }
+            for (i, decoder) in pending.decoders.iter_mut().enumerate() {
+                let pushed = decoder.push(cell::raw(&row, i));
+                pushed.map_err(|refusal| self.refused(&row, i, summary.rows, refusal))?;
+            }
+            summary.rows += 1;
+            pending.rows += 1;
+            pending.bytes += size.arrow;
+            if pending.bytes >= self.limits.record_batch_bytes || pending.rows >= self.limits.record_batch_rows {
+                self.flush(&mut pending, &batches, &mut acknowledged).await?;
+            }
+        }
+        drop(rows);
+        if pending.rows > 0 {
+            self.flush(&mut pending, &batches, &mut acknowledged).await?;
+        }
+        match summary.rows {
+            // The proof needs a connection of its own, and there may be no more than one.
+            0 => lease.close().await,
+            _ => lease.release(),
+        }
+        Ok(summary)
+    }
+
+    fn pending(&self) -> Result<Pending> {
+        let decoders = self.columns.iter().map(ColumnDecoder::new).collect::<Result<_>>()?;
+        Ok(Pending {
+            decoders,
+            rows: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Pushes the rows and waits until they are taken, so that a read never holds more than one record batch.
+    async fn flush(
+        &self,
+        pending: &mut Pending,
+        batches: &mpsc::Sender<RecordBatch>,
+        acknowledged: &mut mpsc::Receiver<()>,
+    ) -> Result<()> {
+        let arrays = pending.decoders.iter_mut().map(ColumnDecoder::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(pending.rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options);
+        let batch = batch.map_err(|e| Failure::new(Code::Defect, "the columns make no record batch").because(e))?;
+        pending.rows = 0;
+        pending.bytes = 0;
+        batches.send(batch).await.map_err(|_| stopped())?;
+        acknowledged.recv().await.ok_or_else(stopped)
+    }
+
+    /// What the row takes; a row that is too large is refused, here or by the guard before it was sent.
+    fn size(&self, row: &MySqlRow, pending: &Pending, position: u64) -> Result<RowSize> {
+        if let Some(guard) = &self.guard
+            && let Some(lengths) = cell::text(row, guard.index)?
+        {
+            let lengths = lengths.split(',').map(|l| l.parse::<u64>().unwrap_or(0));
+            let largest = guard.columns.iter().zip(lengths).max_by_key(|(_, length)| *length);
+            let (column, length) = largest.map_or((0, 0), |(column, length)| (*column, length));
+            return Err(self.too_large(row, column, length, position));
+        }
+        // A byte of length per column and the packet's header.
+        let mut size = RowSize {
+            arrow: 0,
+            wire: 5 + pending.decoders.len() as u64,
+        };
+        let mut largest = (0, 0);
+        for (i, decoder) in pending.decoders.iter().enumerate() {
+            let length = cell::raw(row, i).map_or(0, <[u8]>::len);
+            size.wire += length as u64;
+            size.arrow += decoder.fixed_bytes();
+            if decoder.is_variable() {
+                size.arrow += length;
+                largest = largest.max((length, i));
+            }
+        }
+        if size.arrow > self.limits.row_bytes {
+            return Err(self.too_large(row, largest.1, largest.0 as u64, position));
+        }
+        Ok(size)
+    }
+
+    fn too_large(&self, row: &MySqlRow, column: usize, length: u64, position: u64) -> Failure {
+        let limit = self.limits.row_bytes;
+        let reason = format!("the value has {length} bytes, and a row may have {limit} in memory");
+        self.refused(
+            row,
+            column,
+            position,
+            Refusal {
+                code: Code::ValueTooLarge,
+                reason,
+            },
+        )
+    }
+
+    fn refused(&self, row: &MySqlRow, column: usize, position: u64, refusal: Refusal) -> Failure {
+        let name = &self.columns[column].name;
+        let row = self.row_name(row, position);
+        let message = format!("`{}`, column `{name}`, row {row}: {}", self.table, refusal.reason);
+        Failure::new(refusal.code, message)
+            .table(&self.table)
+            .column(name)
+            .row(row)
+    }
+
+    /// The row by its key's values, or by its position in this read where there is no key.
+    fn row_name(&self, row: &MySqlRow, position: u64) -> String {
+        let parts = self.key.iter().map(|key| {
+            let value = cell::raw(row, key.index).map_or_else(|| "NULL".to_owned(), |raw| printed(&key.wire, raw));
+            format!("{}={value}", key.name)
+        });
+        let parts: Vec<_> = parts.collect();
+        if parts.is_empty() {
+            format!("{} of the read", position + 1)
+        } else {
+            parts.join(", ")
+        }
+    }
+}
+
+/// Bytes of one row, off the wire and in arrays.
+struct RowSize {
+    wire: u64,
+    arrow: usize,
+}
