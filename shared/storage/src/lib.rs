@@ -2,11 +2,13 @@
 //!
 //! Storage carries the facts: plans, chunks, commit records and the outcome. "First writer wins" is its property.
 
+mod key;
 mod local;
 mod records;
 mod s3;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod tally;
 
 use std::fmt;
 
@@ -16,7 +18,7 @@ use sqlextract_model::{Digest, Result};
 
 pub use local::LocalStorage;
 pub use records::{JobRecords, Stored};
-pub use s3::{S3Settings, S3Storage};
+pub use s3::{Checksum, S3Credentials, S3Settings, S3Storage};
 
 /// The answer to a create-only write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

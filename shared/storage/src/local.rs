@@ -1,1 +1,292 @@
-pub struct LocalStorage;
+//! A folder as storage.
+//!
+//! Objects are plain files. Each is written beside, under `.sqlextract/tmp/` of the same root, synced, and then
+//! linked to its name, which the file system refuses when the name is taken; the folder is synced before anybody is
+//! told. Symbolic links below the root are never followed.
+
+mod failure;
+mod folders;
+mod publish;
+mod session;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sqlextract_model::{Code, Failure, Result};
+
+use crate::key::{check_key, check_prefix};
+use crate::tally::Tally;
+use crate::{Created, ObjectInfo, Storage, Upload, Uploaded};
+
+use failure::failed;
+use folders::Folders;
+use session::{Session, Temporary};
+
+/// Storage in a local folder. Cheap to clone; all blocking work runs on the runtime's blocking threads.
+#[derive(Clone)]
+pub struct LocalStorage {
+    place: Arc<Place>,
+}
+
+/// The root and what this process keeps there.
+struct Place {
+    location: String,
+    folders: Folders,
+    session: Session,
+}
+
+impl fmt::Debug for LocalStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LocalStorage").field(&self.place.location).finish()
+    }
+}
+
+impl LocalStorage {
+    /// Opens a folder, made when it is missing, and proves that it can hold objects: writable, and with hard links,
+    /// which create-only writes need. Removes what dead processes left unfinished.
+    pub async fn open(root: &Path) -> Result<Self> {
+        let root = root.to_owned();
+        blocking(move || Self::open_now(&root)).await
+    }
+
+    fn open_now(root: &Path) -> Result<Self> {
+        std::fs::create_dir_all(root).map_err(|e| failed("make the output folder", root, &e))?;
+        let root = root
+            .canonicalize()
+            .map_err(|e| failed("resolve the output folder", root, &e))?;
+        let location = root.to_str().ok_or_else(|| {
+            let shown = root.display();
+            Failure::new(
+                Code::ConfigInvalid,
+                format!("the output folder {shown} is not valid UTF-8"),
+            )
+        })?;
+        let place = Place {
+            location: location.to_owned(),
+            session: Session::open(&root)?,
+            folders: Folders::new(root.clone()),
+        };
+        publish::probe(&place)?;
+        Ok(Self { place: Arc::new(place) })
+    }
+
+    /// Runs on a blocking thread with the place at hand. Once begun, it ends even if nobody waits for it any more.
+    async fn with_place<T: Send + 'static>(&self, act: impl FnOnce(&Place) -> Result<T> + Send + 'static) -> Result<T> {
+        let place = Arc::clone(&self.place);
+        blocking(move || act(&place)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(act).await {
+        Ok(result) => result,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Err(_) => Err(Failure::new(
+            Code::Interrupted,
+            "the process is ending before storage was reached",
+        )),
+    }
+}
+
+#[async_trait]
+impl Storage for LocalStorage {
+    async fn create(&self, key: &str, body: Bytes) -> Result<Created> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.with_place(move |place| {
+            let target = place.folders.target(&key)?;
+            if let Some(exists) = publish::taken(place, &target)? {
+                return Ok(exists);
+            }
+            let temporary = place.session.write(&body)?;
+            publish::link(place, temporary, &target)
+        })
+        .await
+    }
+
+    async fn replace(&self, key: &str, body: Bytes) -> Result<()> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.with_place(move |place| {
+            let target = place.folders.target(&key)?;
+            let temporary = place.session.write(&body)?;
+            publish::rename(place, temporary, &target)
+        })
+        .await
+    }
+
+    async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
+        check_key(key)?;
+        let key = key.to_owned();
+        let place = Arc::clone(&self.place);
+        let upload = blocking(move || {
+            let writing = Writing {
+                temporary: place.session.temporary()?,
+                tally: Tally::default(),
+            };
+            let target = place.folders.target(&key)?;
+            Ok(LocalUpload {
+                place,
+                target,
+                writing: Some(writing),
+            })
+        });
+        Ok(Box::new(upload.await?))
+    }
+
+    async fn read(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.with_place(move |place| match place.folders.find(&key)? {
+            Some(path) => read(&path, range),
+            None => Ok(None),
+        })
+        .await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>> {
+        check_prefix(prefix)?;
+        let prefix = prefix.to_owned();
+        self.with_place(move |place| walk::list(&place.folders, &prefix)).await
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        for key in keys {
+            check_key(key)?;
+        }
+        let keys = keys.to_vec();
+        self.with_place(move |place| keys.iter().try_for_each(|key| delete(&place.folders, key)))
+            .await
+    }
+
+    fn location(&self) -> &str {
+        &self.place.location
+    }
+}
+
+fn read(path: &Path, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(failed("open", path, &e)),
+    };
+    let bytes = file.metadata().map_err(|e| failed("look at", path, &e))?.len();
+    let range = range.unwrap_or(0..bytes);
+    if range.start > range.end || range.end > bytes {
+        let Range { start, end } = range;
+        return Err(Failure::new(
+            Code::StorageRejected,
+            format!(
+                "bytes {start} to {end} of {} are asked for, but it has {bytes}",
+                path.display()
+            ),
+        ));
+    }
+    let wanted = range.end - range.start;
+    file.seek(SeekFrom::Start(range.start))
+        .map_err(|e| failed("read", path, &e))?;
+    let mut buffer = Vec::with_capacity(usize::try_from(wanted).unwrap_or_default());
+    file.take(wanted)
+        .read_to_end(&mut buffer)
+        .map_err(|e| failed("read", path, &e))?;
+    if buffer.len() as u64 != wanted {
+        let shown = path.display();
+        return Err(Failure::new(
+            Code::StorageCorrupt,
+            format!("{shown} became shorter while it was read"),
+        ));
+    }
+    Ok(Some(Bytes::from(buffer)))
+}
+
+fn delete(folders: &Folders, key: &str) -> Result<()> {
+    let Some(path) = folders.find(key)? else {
+        return Ok(());
+    };
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(failed("delete", &path, &e)),
+        _ => Ok(()),
+    }
+}
+
+struct LocalUpload {
+    place: Arc<Place>,
+    target: PathBuf,
+    /// Absent while a write is under way; a write that was cancelled takes it along, and the file with it.
+    writing: Option<Writing>,
+}
+
+struct Writing {
+    temporary: Temporary,
+    tally: Tally,
+}
+
+impl fmt::Debug for LocalUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LocalUpload").field(&self.target).finish()
+    }
+}
+
+impl LocalUpload {
+    fn take(&mut self) -> Result<Writing> {
+        self.writing.take().ok_or_else(|| {
+            let shown = self.target.display();
+            Failure::new(
+                Code::StorageRejected,
+                format!("the upload of {shown} has failed before"),
+            )
+        })
+    }
+}
+
+#[async_trait]
+impl Upload for LocalUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let writing = self.take()?;
+        let target = self.target.clone();
+        let writing = blocking(move || append(writing, &bytes).map_err(|e| failed("write", &target, &e)));
+        self.writing = Some(writing.await?);
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Uploaded> {
+        let Writing { temporary, tally } = self.take()?;
+        let Self { place, target, .. } = *self;
+        blocking(move || {
+            temporary.sync(&target)?;
+            match publish::link(&place, temporary, &target)? {
+                Created::New => Ok(tally.finish()),
+                Created::Exists => Err(Failure::new(
+                    Code::StorageForeign,
+                    format!("{} exists already and is not from this attempt", target.display()),
+                )),
+            }
+        })
+        .await
+    }
+
+    async fn abort(mut self: Box<Self>) -> Result<()> {
+        let writing = self.writing.take();
+        blocking(move || {
+            drop(writing);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn append(mut writing: Writing, bytes: &[u8]) -> std::io::Result<Writing> {
+    writing.temporary.file().write_all(bytes)?;
+    writing.tally.add(bytes);
+    Ok(writing)
+}
