@@ -64,6 +64,23 @@ async fn an_earlier_delay_overtakes_a_later_one_and_wakes_every_receiver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_receiver_that_waits_already_learns_of_a_new_delay() {
+    let queue = InProcessQueue::new(1);
+    let mut receiver = queue.receiver(&QueueName::Ticks, 1).await.unwrap();
+    let mut waiting = queue.receiver(&QueueName::Ticks, 1).await.unwrap();
+    queue.publish(&QueueName::Ticks, message("a")).await.unwrap();
+    let held = receive(&mut receiver).await;
+    let settled = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let after = Duration::from_secs(5);
+        held.settle(Settlement::Again { after }).await.unwrap();
+    };
+    let both = async { tokio::join!(receive(&mut waiting), settled) };
+    let (again, ()) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    assert_eq!(again.redeliveries(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_delay_beyond_the_clock_is_held_and_counted() {
     let queue = InProcessQueue::new(1);
     let mut receiver = queue.receiver(&QueueName::Ticks, 1).await.unwrap();
