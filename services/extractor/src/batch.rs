@@ -1,9 +1,7 @@
 //! One batch message: read what is known, decide, act.
 
 use sqlextract_checkpoint::BatchId;
-use sqlextract_model::{
-    BatchMessage, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
-};
+use sqlextract_model::{BatchMessage, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage};
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{Verdict, settlement_for, utc_now};
 use sqlextract_storage::JobRecords;
@@ -29,7 +27,9 @@ enum BatchDecision {
 
 fn decide(facts: BatchFacts) -> BatchDecision {
     match facts {
-        BatchFacts { commit: Some(commit), .. } => BatchDecision::Follow(Box::new(commit)),
+        BatchFacts {
+            commit: Some(commit), ..
+        } => BatchDecision::Follow(Box::new(commit)),
         BatchFacts { cancelled: true, .. } => BatchDecision::Skip,
         BatchFacts { .. } => BatchDecision::Extract,
     }
@@ -46,7 +46,9 @@ impl Extractor {
     async fn try_work(&self, message: &BatchMessage) -> Result<()> {
         let records = JobRecords::new(self.ports.destination(&message.destination)?, message.job.clone());
         let facts = BatchFacts {
-            commit: records.commit(&message.segment, message.generation, message.batch).await?,
+            commit: records
+                .commit(&message.segment, message.generation, message.batch)
+                .await?,
             cancelled: records.cancelled().await?,
         };
         match decide(facts) {
@@ -67,14 +69,18 @@ impl Extractor {
             // The checkpoint or the queue is away as well: the message itself waits.
             Err(second) => {
                 tracing::warn!(job.id = %message.job, batch.id = message.batch.0, error = %second, "a failed batch could not be recorded");
-                Verdict::Again { after: self.settings.retry.initial }
+                Verdict::Again {
+                    after: self.settings.retry.initial,
+                }
             }
         }
     }
 
     async fn try_settle(&self, message: &BatchMessage, failure: &Failure) -> Result<Verdict> {
         if self.shutdown.at_once().is_cancelled() {
-            return Ok(Verdict::Again { after: std::time::Duration::ZERO });
+            return Ok(Verdict::Again {
+                after: std::time::Duration::ZERO,
+            });
         }
         if failure.code == Code::SnapshotLost {
             // The planner opens the next epoch and publishes what is missing under it.
@@ -107,18 +113,30 @@ impl Extractor {
         let event = Event::new(EventKind::BatchParked, &about, utc_now(), data);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let routing_key = format!("{}.batch.{}", EventKind::BatchParked.noun_and_verb(), message.job);
-        let message = Message { id: event.id, correlation: Some(message.job.to_string()), body };
+        let message = Message {
+            id: event.id,
+            correlation: Some(message.job.to_string()),
+            body,
+        };
         self.ports.queue.announce(&routing_key, message).await
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
         let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
-        let message = Message { id, correlation: Some(tick.job.to_string()), body };
+        let message = Message {
+            id,
+            correlation: Some(tick.job.to_string()),
+            body,
+        };
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }
 }
 
 pub(crate) fn batch_id(message: &BatchMessage) -> BatchId {
-    BatchId { table: message.segment.clone(), generation: message.generation, batch: message.batch }
+    BatchId {
+        table: message.segment.clone(),
+        generation: message.generation,
+        batch: message.batch,
+    }
 }

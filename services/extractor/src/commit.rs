@@ -47,7 +47,12 @@ impl Extractor {
     pub(crate) async fn follow(&self, message: &BatchMessage, commit: &CommitRecord) -> Result<()> {
         let bytes = commit.chunks.iter().map(|c| c.bytes).sum();
         let id = batch_id(message);
-        match self.ports.checkpoint.complete(&message.job, &id, commit.rows, bytes).await? {
+        match self
+            .ports
+            .checkpoint
+            .complete(&message.job, &id, commit.rows, bytes)
+            .await?
+        {
             Completion::Recorded { new, remaining } => {
                 if new {
                     self.progress.batch_committed(&message.job, &message.table, commit);

@@ -69,20 +69,43 @@ pub struct ExtractorParts {
 
 impl Extractor {
     pub fn new(parts: ExtractorParts) -> Self {
-        let ExtractorParts { ports, source, settings, budget, limiter, gate, progress, shutdown } = parts;
+        let ExtractorParts {
+            ports,
+            source,
+            settings,
+            budget,
+            limiter,
+            gate,
+            progress,
+            shutdown,
+        } = parts;
         let workers = NonZeroUsize::from(NonZeroU16::new(settings.workers).unwrap_or(NonZeroU16::MIN));
         let shares = std::sync::Mutex::new(budget.shares(workers));
-        Self { ports, source, settings, shares, limiter, gate, progress, plans: PlanCache::default(), shutdown }
+        Self {
+            ports,
+            source,
+            settings,
+            shares,
+            limiter,
+            gate,
+            progress,
+            plans: PlanCache::default(),
+            shutdown,
+        }
     }
 
     /// Serves batches until the shutdown, then drains.
     pub async fn run(self: Arc<Self>) -> Result<()> {
-        let name = QueueName::Batches { source: self.source.clone() };
+        let name = QueueName::Batches {
+            source: self.source.clone(),
+        };
         let queue = Arc::clone(&self.ports.queue);
         let shutdown = self.shutdown.clone();
         let window = self.settings.workers;
         let retry = self.settings.retry.clone();
-        serve(queue.as_ref(), &name, window, self, &retry, &shutdown).await.map(|_| ())
+        serve(queue.as_ref(), &name, window, self, &retry, &shutdown)
+            .await
+            .map(|_| ())
     }
 }
 

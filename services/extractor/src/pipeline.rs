@@ -60,14 +60,20 @@ struct TakenShare<'a> {
 
 impl Drop for TakenShare<'_> {
     fn drop(&mut self) {
-        self.home.lock().unwrap_or_else(PoisonError::into_inner).push(self.share.clone());
+        self.home
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(self.share.clone());
     }
 }
 
 /// What reaches the encoder.
 enum Fed {
     /// With `done`, the reader waits until the record batch is encoded.
-    Rows { rows: RecordBatch, done: Option<oneshot::Sender<()>> },
+    Rows {
+        rows: RecordBatch,
+        done: Option<oneshot::Sender<()>>,
+    },
     /// The last row is in. A channel that closes without it means that the reader failed.
     End,
 }
@@ -92,7 +98,8 @@ impl Extractor {
         let (encoded_out, encoded) = mpsc::channel(2);
         let encoder = self.encoder(plan, shares)?;
         let columns = plan.columns.clone();
-        let encoding = tokio::task::spawn_blocking(move || encode(encoder, Aggregator::new(&columns), fed, encoded_out));
+        let encoding =
+            tokio::task::spawn_blocking(move || encode(encoder, Aggregator::new(&columns), fed, encoded_out));
         let mut sink = Sink {
             feed,
             wait: !self.settings.parallel_write,
@@ -102,14 +109,26 @@ impl Extractor {
         };
         let mut uploader = Uploader::new(records, chunk_names(message, plan, attempt));
         let done = tokio::time::timeout(self.settings.batch_deadline, async {
-            tokio::try_join!(self.read(message, plan, batch, shares, &mut sink), joined(encoding), uploader.run(encoded))
+            tokio::try_join!(
+                self.read(message, plan, batch, shares, &mut sink),
+                joined(encoding),
+                uploader.run(encoded)
+            )
         });
         let done = done.await.unwrap_or_else(|_| {
-            let text = format!("batch {} took longer than {} s", message.batch.0, self.settings.batch_deadline.as_secs());
+            let text = format!(
+                "batch {} took longer than {} s",
+                message.batch.0,
+                self.settings.batch_deadline.as_secs()
+            );
             Err(Failure::new(Code::SourceTimeout, text))
         });
         match done {
-            Ok((rows, columns, ())) => Ok(Extracted { rows, chunks: uploader.finished, columns }),
+            Ok((rows, columns, ())) => Ok(Extracted {
+                rows,
+                chunks: uploader.finished,
+                columns,
+            }),
             Err(failure) => {
                 if let Err(left) = uploader.discard().await {
                     tracing::warn!(job.id = %message.job, error = %left, "chunks of a failed attempt stay until the job is finished");
@@ -121,8 +140,16 @@ impl Extractor {
 
     fn take_share(&self) -> Result<TakenShare<'_>> {
         let share = self.shares.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let share = share.ok_or_else(|| Failure::new(Code::Defect, "more batches are worked at than there are shares of memory"))?;
-        Ok(TakenShare { share, home: &self.shares })
+        let share = share.ok_or_else(|| {
+            Failure::new(
+                Code::Defect,
+                "more batches are worked at than there are shares of memory",
+            )
+        })?;
+        Ok(TakenShare {
+            share,
+            home: &self.shares,
+        })
     }
 
     async fn read(
@@ -134,7 +161,7 @@ impl Extractor {
         sink: &mut Sink<'_>,
     ) -> Result<u64> {
         let source = self.ports.source(&self.source)?;
-                let request = ReadRequest {
+        let request = ReadRequest {
             table: &plan.table,
             relation: &plan.relation,
             filter: plan.filter.as_deref(),
@@ -242,8 +269,13 @@ impl RowSink for Sink<'_> {
     async fn push(&mut self, rows: RecordBatch) -> Result<()> {
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
         self.limiter.admit(count, bytes).await;
-        self.progress.rows_read(&self.message.job, &self.message.table, count, bytes);
-        let (done, waited) = if self.wait { oneshot::channel() } else { return self.pass(rows).await };
+        self.progress
+            .rows_read(&self.message.job, &self.message.table, count, bytes);
+        let (done, waited) = if self.wait {
+            oneshot::channel()
+        } else {
+            return self.pass(rows).await;
+        };
         self.send(Fed::Rows { rows, done: Some(done) }).await;
         if waited.await.is_err() {
             std::future::pending::<()>().await;

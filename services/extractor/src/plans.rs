@@ -22,7 +22,10 @@ impl PlanCache {
         let page = self.page(records, &plan, message).await?;
         let batch = page.iter().find(|batch| batch.index == message.batch).cloned();
         let batch = batch.ok_or_else(|| {
-            let text = format!("page {} of the plan of {} has no batch {}", message.page, message.table, message.batch.0);
+            let text = format!(
+                "page {} of the plan of {} has no batch {}",
+                message.page, message.table, message.batch.0
+            );
             Failure::new(Code::ManifestUnreadable, text).table(&message.table)
         })?;
         Ok((plan, batch))
@@ -32,9 +35,16 @@ impl PlanCache {
         if let Some(plan) = lock(&self.plans).get(&message.plan_hash) {
             return Ok(Arc::clone(plan));
         }
-        let stored = records.plan(&message.segment, message.generation).await?.ok_or_else(|| {
-            Failure::new(Code::StorageMissing, format!("the plan of {} is missing", message.table)).table(&message.table)
-        })?;
+        let stored = records
+            .plan(&message.segment, message.generation)
+            .await?
+            .ok_or_else(|| {
+                Failure::new(
+                    Code::StorageMissing,
+                    format!("the plan of {} is missing", message.table),
+                )
+                .table(&message.table)
+            })?;
         if stored.sha256 != message.plan_hash {
             let text = format!("the plan of {} is not the one that the message names", message.table);
             return Err(Failure::new(Code::ManifestUnreadable, text).table(&message.table));

@@ -1,9 +1,7 @@
 //! The uploading end of the pipeline: encoded bytes become chunks in storage.
 
 use sqlextract_encoding::Output;
-use sqlextract_model::{
-    AttemptId, BatchIndex, ChunkRecord, Generation, JobId, ObjectKey, Result, TableSegment,
-};
+use sqlextract_model::{AttemptId, BatchIndex, ChunkRecord, Generation, JobId, ObjectKey, Result, TableSegment};
 use sqlextract_storage::{JobRecords, Upload};
 use tokio::sync::mpsc;
 
@@ -43,7 +41,11 @@ pub(crate) struct Uploader<'a> {
 
 impl<'a> Uploader<'a> {
     pub(crate) fn new(records: &'a JobRecords, names: ChunkNames) -> Self {
-        Self { records, names, finished: Vec::new() }
+        Self {
+            records,
+            names,
+            finished: Vec::new(),
+        }
     }
 
     /// Runs until the encoder has closed its side.

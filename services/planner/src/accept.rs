@@ -23,7 +23,8 @@ impl Planner {
             None => records.create_job_record(&self.look_up(request).await?).await?,
         };
         let source = self.ports.source(&request.source)?.dialect();
-        self.announce(EventKind::Accepted, "", source.as_str(), EventData::of(job)).await?;
+        self.announce(EventKind::Accepted, "", source.as_str(), EventData::of(job))
+            .await?;
         let open = self.open(&records, record, request).await?;
         self.unpark(&open.record.job).await?;
         self.start_round(&open).await
@@ -31,7 +32,13 @@ impl Planner {
 
     /// Asking again is how parked batches are tried again.
     async fn unpark(&self, job: &JobId) -> Result<()> {
-        let parked = self.ports.checkpoint.progress(job).await?.map(|p| p.parked).unwrap_or_default();
+        let parked = self
+            .ports
+            .checkpoint
+            .progress(job)
+            .await?
+            .map(|p| p.parked)
+            .unwrap_or_default();
         for (batch, _) in parked {
             self.ports.checkpoint.park(job, &batch, None).await?;
         }
@@ -40,13 +47,20 @@ impl Planner {
 
     /// The job's record, if there is one; refuses a record of another request under the same name.
     async fn same_request(&self, records: &JobRecords, request: &ExtractionRequest) -> Result<Option<JobRecord>> {
-        let Some(record) = records.job_record().await? else { return Ok(None) };
+        let Some(record) = records.job_record().await? else {
+            return Ok(None);
+        };
         if record.request.identity() == request.identity() {
             return Ok(Some(record));
         }
         Err(Failure::new(
             Code::StorageForeign,
-            format!("job {} in {} extracts something else: {}", record.job, request.destination, difference(&record, request)),
+            format!(
+                "job {} in {} extracts something else: {}",
+                record.job,
+                request.destination,
+                difference(&record, request)
+            ),
         )
         .remedy("Choose another `--job` or `--output`, or make the request the one that the job was started with."))
     }
@@ -89,7 +103,12 @@ fn job_table(table: &TableFacts, selection: &Selection, selected_by: usize) -> J
     };
     // The segment follows once all names are known: a collision is seen only then.
     let segment = segments(std::slice::from_ref(&table.name)).remove(0);
-    JobTable { name: table.name.clone(), segment, relation, selected_by }
+    JobTable {
+        name: table.name.clone(),
+        segment,
+        relation,
+        selected_by,
+    }
 }
 
 fn difference(record: &JobRecord, request: &ExtractionRequest) -> &'static str {

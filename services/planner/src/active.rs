@@ -44,7 +44,9 @@ impl DoneSet {
     }
 
     pub(crate) fn contains(&self, batch: u64) -> bool {
-        self.words.get((batch / 64) as usize).is_some_and(|word| word >> (batch % 64) & 1 == 1)
+        self.words
+            .get((batch / 64) as usize)
+            .is_some_and(|word| word >> (batch % 64) & 1 == 1)
     }
 
     pub(crate) fn count(&self) -> u64 {

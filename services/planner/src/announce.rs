@@ -10,9 +10,18 @@ use crate::Planner;
 impl Planner {
     pub(crate) async fn announce(&self, kind: EventKind, about: &str, source: &str, data: EventData) -> Result<()> {
         let event = Event::new(kind, about, utc_now(), data);
-        let routing_key = format!("{}.{}.{}", kind.noun_and_verb(), word(source), word(event.data.job.as_str()));
+        let routing_key = format!(
+            "{}.{}.{}",
+            kind.noun_and_verb(),
+            word(source),
+            word(event.data.job.as_str())
+        );
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
-        let message = Message { id: event.id.clone(), correlation: Some(event.data.job.to_string()), body };
+        let message = Message {
+            id: event.id.clone(),
+            correlation: Some(event.data.job.to_string()),
+            body,
+        };
         self.ports.queue.announce(&routing_key, message).await
     }
 
@@ -34,7 +43,12 @@ impl Planner {
         };
         let mut data = EventData::of(manifest.job.clone());
         data.outcome = Some(manifest.outcome);
-        data.manifest = Some(ObjectKey::Manifest { job: manifest.job.clone() }.to_string());
+        data.manifest = Some(
+            ObjectKey::Manifest {
+                job: manifest.job.clone(),
+            }
+            .to_string(),
+        );
         data.manifest_sha256 = Some(stored.sha256);
         data.totals = Some(manifest.totals);
         data.failures.clone_from(&manifest.failures);

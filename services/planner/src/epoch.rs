@@ -1,6 +1,8 @@
 //! What becomes of each table's plan when a job opens an epoch: at its start, on resume, after a lost snapshot.
 
-use sqlextract_model::{Code, Consistency, Failure, Generation, OnSnapshotLost, Result, Rung, SnapshotEvidence, TablePlan};
+use sqlextract_model::{
+    Code, Consistency, Failure, Generation, OnSnapshotLost, Result, Rung, SnapshotEvidence, TablePlan,
+};
 
 /// What is known about a table when an epoch opens.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,9 @@ impl Standing {
 
 /// Decides from facts alone; fails with `snapshot_lost` where the policy says so.
 pub(crate) fn standing(facts: TableStanding<'_>) -> Result<Standing> {
-    let Some(plan) = facts.plan else { return Ok(Standing::Plan(Generation::FIRST)) };
+    let Some(plan) = facts.plan else {
+        return Ok(Standing::Plan(Generation::FIRST));
+    };
     if facts.committed >= plan.batches {
         return Ok(Standing::Complete);
     }

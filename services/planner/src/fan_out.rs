@@ -47,7 +47,9 @@ fn decide(tick: &TickMessage, facts: &TickFacts, page: u64) -> TickDecision {
     if tick.lost == Some(facts.epoch) {
         return TickDecision::Reopen;
     }
-    let Some(progress) = &facts.progress else { return TickDecision::Refresh };
+    let Some(progress) = &facts.progress else {
+        return TickDecision::Refresh;
+    };
     if facts.cancelled || progress.done >= progress.total {
         return TickDecision::Finish;
     }
@@ -57,7 +59,11 @@ fn decide(tick: &TickMessage, facts: &TickFacts, page: u64) -> TickDecision {
     let settled = progress.done.saturating_sub(tick.done_before) + progress.parked.len() as u64;
     let outstanding = tick.published.saturating_sub(settled);
     let room = facts.window.saturating_sub(outstanding);
-    if progress.paused || room == 0 { TickDecision::Wait } else { TickDecision::Publish(room.min(page)) }
+    if progress.paused || room == 0 {
+        TickDecision::Wait
+    } else {
+        TickDecision::Publish(room.min(page))
+    }
 }
 
 impl Planner {
@@ -85,7 +91,11 @@ impl Planner {
             }
             TickDecision::Refresh => self.refresh(&records, &open).await?,
             TickDecision::Finish => self.finish(&records, &open, facts.cancelled).await?,
-            TickDecision::Wait => return Ok(Verdict::Again { after: self.settings.tick_delay }),
+            TickDecision::Wait => {
+                return Ok(Verdict::Again {
+                    after: self.settings.tick_delay,
+                });
+            }
             TickDecision::Publish(room) => self.publish_batches(tick, &open, room).await?,
             TickDecision::Rest => {}
         }
@@ -111,17 +121,27 @@ impl Planner {
 
     async fn publish_batches(&self, tick: &TickMessage, open: &ActiveJob, room: u64) -> Result<()> {
         let request = &open.record.request;
-        let queue = QueueName::Batches { source: request.source.clone() };
+        let queue = QueueName::Batches {
+            source: request.source.clone(),
+        };
         let (owed, position) = open.owed(tick.position, room);
         let published = owed.len() as u64;
         for (number, batch) in owed {
             let message = batch_message(open, number, batch);
             let body = serde_json::to_vec(&message).expect("batch messages have string keys and serialise");
             let id = format!("{}-{}-{}-{batch}", message.job, message.segment, message.generation);
-            let message = Message { id, correlation: Some(message.job.to_string()), body };
+            let message = Message {
+                id,
+                correlation: Some(message.job.to_string()),
+                body,
+            };
             self.ports.queue.publish(&queue, message).await?;
         }
-        let next = TickMessage { position, published: tick.published + published, ..tick.clone() };
+        let next = TickMessage {
+            position,
+            published: tick.published + published,
+            ..tick.clone()
+        };
         self.publish_tick(&next).await
     }
 }
@@ -158,9 +178,20 @@ mod tests {
     }
 
     fn facts(done: u64) -> TickFacts {
-        let progress = Progress { total: 100, done, ..Progress::default() };
+        let progress = Progress {
+            total: 100,
+            done,
+            ..Progress::default()
+        };
         let progress = Some(progress);
-        TickFacts { outcome: false, cancelled: false, progress, epoch: Epoch(2), batches: 100, window: 20 }
+        TickFacts {
+            outcome: false,
+            cancelled: false,
+            progress,
+            epoch: Epoch(2),
+            batches: 100,
+            window: 20,
+        }
     }
 
     #[test]
@@ -174,12 +205,25 @@ mod tests {
 
     #[test]
     fn a_vanished_checkpoint_means_storage_is_looked_at() {
-        assert_eq!(decide(&tick(0, 0), &TickFacts { progress: None, ..facts(0) }, 64), TickDecision::Refresh);
+        assert_eq!(
+            decide(
+                &tick(0, 0),
+                &TickFacts {
+                    progress: None,
+                    ..facts(0)
+                },
+                64
+            ),
+            TickDecision::Refresh
+        );
     }
 
     #[test]
     fn only_the_open_epoch_can_be_lost() {
-        let lost = |epoch| TickMessage { lost: Some(Epoch(epoch)), ..tick(0, 0) };
+        let lost = |epoch| TickMessage {
+            lost: Some(Epoch(epoch)),
+            ..tick(0, 0)
+        };
         assert_eq!(decide(&lost(2), &facts(10), 64), TickDecision::Reopen);
         assert_eq!(decide(&lost(1), &facts(10), 64), TickDecision::Rest);
     }
@@ -187,7 +231,27 @@ mod tests {
     #[test]
     fn the_end_comes_before_everything_else() {
         assert_eq!(decide(&tick(100, 90), &facts(100), 64), TickDecision::Finish);
-        assert_eq!(decide(&tick(0, 0), &TickFacts { cancelled: true, ..facts(10) }, 64), TickDecision::Finish);
-        assert_eq!(decide(&tick(0, 0), &TickFacts { outcome: true, ..facts(10) }, 64), TickDecision::Announce);
+        assert_eq!(
+            decide(
+                &tick(0, 0),
+                &TickFacts {
+                    cancelled: true,
+                    ..facts(10)
+                },
+                64
+            ),
+            TickDecision::Finish
+        );
+        assert_eq!(
+            decide(
+                &tick(0, 0),
+                &TickFacts {
+                    outcome: true,
+                    ..facts(10)
+                },
+                64
+            ),
+            TickDecision::Announce
+        );
     }
 }

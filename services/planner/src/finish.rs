@@ -22,7 +22,11 @@ const READS_AT_ONCE: usize = 16;
 impl Planner {
     /// Idempotent: whoever comes second finds the outcome of the first and tells it again.
     pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob, cancelled: bool) -> Result<()> {
-        let outcome = if cancelled { Outcome::Cancelled } else { Outcome::Completed };
+        let outcome = if cancelled {
+            Outcome::Cancelled
+        } else {
+            Outcome::Completed
+        };
         let built = match self.collect(records, open, outcome).await? {
             Collected::Whole(manifest) => *manifest,
             Collected::Missing { table, batch } => {
@@ -50,7 +54,9 @@ impl Planner {
             let plan = &table.plan.record;
             builder.table(plan, table.plan.sha256);
             for number in 0..plan.pages.len() {
-                let batches = records.plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX)).await?;
+                let batches = records
+                    .plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX))
+                    .await?;
                 let ranges = batches.into_iter().map(|batch| (batch.index, batch.range));
                 let mut commits = stream::iter(ranges)
                     .map(|(batch, range)| read_commit(records, plan, batch, range))
@@ -58,7 +64,10 @@ impl Planner {
                 while let Some((batch, range, commit)) = commits.try_next().await? {
                     let Some(commit) = commit else {
                         if outcome == Outcome::Completed {
-                            return Ok(Collected::Missing { table: plan.table.to_string(), batch });
+                            return Ok(Collected::Missing {
+                                table: plan.table.to_string(),
+                                batch,
+                            });
                         }
                         continue;
                     };
@@ -77,8 +86,13 @@ impl Planner {
         // What no commit record claimed was left by attempts that lost or died.
         let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
         records.delete_chunks(&orphans).await?;
-        let manifest =
-            builder.finish(outcome, pages, utc_now(), self.settings.created_by.clone(), self.settings.single_writer);
+        let manifest = builder.finish(
+            outcome,
+            pages,
+            utc_now(),
+            self.settings.created_by.clone(),
+            self.settings.single_writer,
+        );
         Ok(Collected::Whole(Box::new(manifest)))
     }
 }
@@ -100,10 +114,19 @@ async fn chunk_sizes(records: &JobRecords) -> Result<HashMap<String, Chunk>> {
     for object in listed {
         match ObjectKey::parse(&object.key) {
             Some(key @ ObjectKey::Chunk { .. }) => {
-                sizes.insert(key.relative(), Chunk { key, bytes: object.bytes });
+                sizes.insert(
+                    key.relative(),
+                    Chunk {
+                        key,
+                        bytes: object.bytes,
+                    },
+                );
             }
             _ => {
-                let message = format!("{} is among the job's chunks and was not written by this job", object.key);
+                let message = format!(
+                    "{} is among the job's chunks and was not written by this job",
+                    object.key
+                );
                 return Err(Failure::new(Code::StorageForeign, message));
             }
         }
@@ -117,7 +140,10 @@ fn claim_chunks(sizes: &mut HashMap<String, Chunk>, commit: &CommitRecord) -> Re
         match sizes.remove(&chunk.key) {
             Some(found) if found.bytes == chunk.bytes => {}
             Some(found) => {
-                let message = format!("chunk {} has {} bytes where its record says {}", chunk.key, found.bytes, chunk.bytes);
+                let message = format!(
+                    "chunk {} has {} bytes where its record says {}",
+                    chunk.key, found.bytes, chunk.bytes
+                );
                 return Err(Failure::new(Code::StorageCorrupt, message).table(&commit.table));
             }
             None => {
@@ -144,5 +170,9 @@ async fn store_page(records: &JobRecords, number: usize, page: &mut Vec<Manifest
     let sha256 = records.create_manifest_page(number, page).await?;
     let entries = page.len() as u64;
     page.clear();
-    Ok(ManifestPage { number, entries, sha256 })
+    Ok(ManifestPage {
+        number,
+        entries,
+        sha256,
+    })
 }

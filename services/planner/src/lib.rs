@@ -58,7 +58,12 @@ pub struct Planner {
 
 impl Planner {
     pub fn new(ports: Arc<Ports>, settings: PlannerSettings, progress: Arc<dyn ProgressSink>) -> Self {
-        Self { ports, settings, progress, active: Mutex::new(HashMap::new()) }
+        Self {
+            ports,
+            settings,
+            progress,
+            active: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Serves requests and ticks until the shutdown, then drains.
@@ -79,13 +84,20 @@ impl Planner {
     }
 
     fn active_job(&self, job: &JobId) -> Option<Arc<ActiveJob>> {
-        self.active.lock().expect("no holder of this lock panics").get(job).cloned()
+        self.active
+            .lock()
+            .expect("no holder of this lock panics")
+            .get(job)
+            .cloned()
     }
 
     fn activate(&self, job: ActiveJob) -> Arc<ActiveJob> {
         let job = Arc::new(job);
         let id = job.record.job.clone();
-        self.active.lock().expect("no holder of this lock panics").insert(id, Arc::clone(&job));
+        self.active
+            .lock()
+            .expect("no holder of this lock panics")
+            .insert(id, Arc::clone(&job));
         job
     }
 
@@ -106,7 +118,9 @@ impl Handler for Requests {
             Ok(request) => request,
             Err(failure) => return Verdict::Park(failure),
         };
-        let Err(failure) = self.0.accept(&request).await else { return Verdict::Done };
+        let Err(failure) = self.0.accept(&request).await else {
+            return Verdict::Done;
+        };
         match settlement_for(&failure, redeliveries + 1, &self.0.settings.retry) {
             Verdict::Again { after } => Verdict::Again { after },
             _ => match self.0.reject(&request.job_id(), failure).await {
@@ -142,6 +156,10 @@ impl Handler for Ticks {
 
 fn parse<T: serde::de::DeserializeOwned>(message: &Message) -> Result<T> {
     serde_json::from_slice(&message.body).map_err(|e| {
-        Failure::new(Code::MessageUnreadable, format!("message {} cannot be read", message.id)).because(e)
+        Failure::new(
+            Code::MessageUnreadable,
+            format!("message {} cannot be read", message.id),
+        )
+        .because(e)
     })
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlextract_encoding::merge_aggregates;
+use sqlextract_encoding::merge;
 use sqlextract_model::{
-    ColumnAggregate, CommitRecord, Consistency, Digest, Epoch, EpochRecord, JobRecord, Manifest, ManifestPage,
-    ManifestTable, Outcome, Relation, SnapshotEvidence, TablePlan, Totals,
+    CommitRecord, Consistency, Digest, Epoch, EpochRecord, JobRecord, Manifest, ManifestPage, ManifestTable, Outcome,
+    Relation, SnapshotEvidence, TablePlan, Totals,
 };
 
 /// Collects tables in the job's order, each followed by its batches.
@@ -21,16 +21,16 @@ pub(crate) struct ManifestBuilder<'a> {
 impl<'a> ManifestBuilder<'a> {
     pub(crate) fn new(record: &'a JobRecord, epochs: &'a [EpochRecord]) -> Self {
         let evidence = epochs.iter().map(|e| (e.epoch, e.evidence.as_ref())).collect();
-        Self { record, evidence, instants: Vec::new(), tables: Vec::new() }
+        Self {
+            record,
+            evidence,
+            instants: Vec::new(),
+            tables: Vec::new(),
+        }
     }
 
     pub(crate) fn table(&mut self, plan: &TablePlan, plan_hash: Digest) {
         self.instants.push(plan.evidence.clone());
-        let aggregates = plan
-            .columns
-            .iter()
-            .map(|c| ColumnAggregate { name: c.name.clone(), ..ColumnAggregate::default() })
-            .collect();
         let query = match &plan.relation {
             Relation::Query(sql) => Some(sql.clone()),
             Relation::Table(_) => None,
@@ -45,22 +45,28 @@ impl<'a> ManifestBuilder<'a> {
             filter: plan.filter.clone(),
             query,
             columns: plan.columns.clone(),
-            aggregates,
+            aggregates: Vec::new(),
             totals: Totals::default(),
         });
     }
 
     /// A batch of the table that came last.
     pub(crate) fn batch(&mut self, commit: &CommitRecord) {
-        let (Some(table), Some(instant)) = (self.tables.last_mut(), self.instants.last()) else { return };
+        let (Some(table), Some(instant)) = (self.tables.last_mut(), self.instants.last()) else {
+            return;
+        };
         let epoch = self.evidence.get(&commit.epoch).copied().flatten();
         // Another epoch counts as the same instant only where the database proved that nothing had changed.
         if instant.is_none() || epoch != instant.as_ref() {
             table.consistency = Consistency::Batch;
         }
         table.totals.add_batch(commit.rows, &commit.chunks);
+        if table.aggregates.is_empty() {
+            table.aggregates.clone_from(&commit.columns);
+            return;
+        }
         for ((total, part), column) in table.aggregates.iter_mut().zip(&commit.columns).zip(&table.columns) {
-            *total = merge_aggregates(total, part, &column.chunk);
+            *total = merge(total, part, &column.chunk);
         }
     }
 
@@ -96,6 +102,10 @@ impl<'a> ManifestBuilder<'a> {
         if self.tables.iter().any(|t| t.consistency == Consistency::Batch) {
             return "batch";
         }
-        if self.instants.windows(2).all(|pair| pair[0] == pair[1]) { "snapshot" } else { "snapshot per table" }
+        if self.instants.windows(2).all(|pair| pair[0] == pair[1]) {
+            "snapshot"
+        } else {
+            "snapshot per table"
+        }
     }
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use sqlextract_checkpoint::TableState;
 use sqlextract_model::{
-    BatchIndex, Code, Consistency, EventData, EventKind, ExtractionRequest, EpochRecord, Failure, JobRecord, OnSnapshotLost,
-    Result,
-    SnapshotEvidence, TablePlan, TickMessage,
+    BatchIndex, Code, Consistency, EpochRecord, EventData, EventKind, ExtractionRequest, Failure, JobRecord,
+    OnSnapshotLost, Result, SnapshotEvidence, TablePlan, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::utc_now;
@@ -26,7 +25,9 @@ struct Found {
 
 impl Found {
     fn finished(&self) -> bool {
-        self.plan.as_ref().is_some_and(|p| self.committed.len() as u64 >= p.record.batches)
+        self.plan
+            .as_ref()
+            .is_some_and(|p| self.committed.len() as u64 >= p.record.batches)
     }
 }
 
@@ -55,7 +56,11 @@ impl Planner {
         };
         let evidence = snapshot.as_ref().map(|s| s.evidence().clone());
         let epochs = records.epochs().await?;
-        let mut epoch = EpochRecord { epoch: JobRecords::next_epoch(&epochs), evidence, opened_at: utc_now() };
+        let mut epoch = EpochRecord {
+            epoch: JobRecords::next_epoch(&epochs),
+            evidence,
+            opened_at: utc_now(),
+        };
         while !records.create_epoch(&epoch).await?.ours {
             epoch.epoch = epoch.epoch.next();
         }
@@ -75,10 +80,18 @@ impl Planner {
                         batch_rows: asked.batch_rows,
                         chunk_bytes: asked.chunk_bytes,
                     };
-                    let plan = self.create_plan(records, to_plan, snapshot.as_ref().map(|s| s.token())).await?;
-                    ActiveTable { plan, done: DoneSet::default() }
+                    let plan = self
+                        .create_plan(records, to_plan, snapshot.as_ref().map(|s| s.token()))
+                        .await?;
+                    ActiveTable {
+                        plan,
+                        done: DoneSet::default(),
+                    }
                 }
-                (_, Some(plan)) => ActiveTable { plan, done: DoneSet::from_sorted(&found.committed) },
+                (_, Some(plan)) => ActiveTable {
+                    plan,
+                    done: DoneSet::from_sorted(&found.committed),
+                },
                 (_, None) => {
                     return Err(Failure::new(Code::Defect, "a table without a plan was not planned").table(&table.name));
                 }
@@ -87,14 +100,21 @@ impl Planner {
         if lost {
             let about = format!("epoch-{}", epoch.epoch.0);
             let data = EventData::of(record.job.clone());
-            self.announce(EventKind::SnapshotLost, &about, record.source.dialect.as_str(), data).await?;
+            self.announce(EventKind::SnapshotLost, &about, record.source.dialect.as_str(), data)
+                .await?;
         }
-        let open = self.activate(ActiveJob { record, tables, epoch: epoch.epoch, snapshot });
+        let open = self.activate(ActiveJob {
+            record,
+            tables,
+            epoch: epoch.epoch,
+            snapshot,
+        });
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
         let data = EventData::of(open.record.job.clone());
         let about = format!("epoch-{}", open.epoch.0);
-        self.announce(EventKind::Planned, &about, open.record.source.dialect.as_str(), data).await?;
+        self.announce(EventKind::Planned, &about, open.record.source.dialect.as_str(), data)
+            .await?;
         Ok(open)
     }
 
@@ -109,10 +129,18 @@ impl Planner {
         for table in &open.tables {
             let plan = table.plan.clone();
             let committed = records.committed(&plan.record.segment, plan.record.generation).await?;
-            tables.push(ActiveTable { plan, done: DoneSet::from_sorted(&committed) });
+            tables.push(ActiveTable {
+                plan,
+                done: DoneSet::from_sorted(&committed),
+            });
         }
         let (record, snapshot) = (open.record.clone(), open.snapshot.clone());
-        let open = self.activate(ActiveJob { record, tables, epoch: open.epoch, snapshot });
+        let open = self.activate(ActiveJob {
+            record,
+            tables,
+            epoch: open.epoch,
+            snapshot,
+        });
         self.begin_checkpoint(&open).await?;
         self.start_round(&open).await
     }
@@ -120,33 +148,47 @@ impl Planner {
     /// Starts a round of the fan-out: every batch that is not done is published once.
     pub(crate) async fn start_round(&self, open: &ActiveJob) -> Result<()> {
         let destination = open.record.request.destination.clone();
-        self.publish_tick(&TickMessage::start(open.record.job.clone(), destination, open.done())).await
+        self.publish_tick(&TickMessage::start(open.record.job.clone(), destination, open.done()))
+            .await
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
         let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
-        let message = Message { id, correlation: Some(tick.job.to_string()), body };
+        let message = Message {
+            id,
+            correlation: Some(tick.job.to_string()),
+            body,
+        };
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }
 }
 
-fn standings(
-    found: &[Found],
-    evidence: Option<&SnapshotEvidence>,
-    policy: OnSnapshotLost,
-) -> Result<Vec<Standing>> {
+fn standings(found: &[Found], evidence: Option<&SnapshotEvidence>, policy: OnSnapshotLost) -> Result<Vec<Standing>> {
     let facts = |found: &Found| {
         let committed = found.committed.len() as u64;
-        standing(TableStanding { plan: found.plan.as_ref().map(|p| &p.record), committed, evidence, policy })
+        standing(TableStanding {
+            plan: found.plan.as_ref().map(|p| &p.record),
+            committed,
+            evidence,
+            policy,
+        })
     };
     found.iter().map(facts).collect::<Result<_>>()
 }
 
 fn table_state(table: &ActiveTable) -> TableState {
     let plan = &table.plan.record;
-    let done = (0..plan.batches).filter(|b| table.done.contains(*b)).map(BatchIndex).collect();
-    TableState { table: plan.segment.clone(), generation: plan.generation, batches: plan.batches, done }
+    let done = (0..plan.batches)
+        .filter(|b| table.done.contains(*b))
+        .map(BatchIndex)
+        .collect();
+    TableState {
+        table: plan.segment.clone(),
+        generation: plan.generation,
+        batches: plan.batches,
+        done,
+    }
 }
 
 async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Result<Option<Arc<dyn Snapshot>>> {
@@ -157,10 +199,12 @@ async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Resul
         Some(snapshot) => Ok(Some(Arc::from(snapshot))),
         None if asked == Some(Consistency::Snapshot) => Err(Failure::new(
             Code::PlanRefused,
-            format!("{} has no snapshot that several connections can share", source.dialect()),
+            format!(
+                "{} has no snapshot that several connections can share",
+                source.dialect()
+            ),
         )
         .remedy("Use `--consistency batch`: each batch is then one instant of its own.")),
         None => Ok(None),
     }
 }
-

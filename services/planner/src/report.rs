@@ -34,11 +34,13 @@ impl Planner {
         let job = &plan.job;
         match standing {
             Standing::Plan(generation) => {
-                let text = format!("{table}: its snapshot is gone and rows may have changed; planned again as {generation}");
+                let text =
+                    format!("{table}: its snapshot is gone and rows may have changed; planned again as {generation}");
                 self.progress.note(job, Severity::Warning, &text);
             }
             Standing::KeepAcrossInstants => {
-                let text = format!("{table}: goes on under another snapshot, as chosen; its rows are of several instants");
+                let text =
+                    format!("{table}: goes on under another snapshot, as chosen; its rows are of several instants");
                 self.progress.note(job, Severity::Warning, &text);
             }
             Standing::Keep if asked.batch_rows.is_some() => {

@@ -26,8 +26,13 @@ impl Planner {
                 () = shutdown.draining().cancelled() => return Ok(()),
                 () = tokio::time::sleep(self.settings.sweep_interval) => {}
             }
-            let open: Vec<Arc<ActiveJob>> =
-                self.active.lock().expect("no holder of this lock panics").values().cloned().collect();
+            let open: Vec<Arc<ActiveJob>> = self
+                .active
+                .lock()
+                .expect("no holder of this lock panics")
+                .values()
+                .cloned()
+                .collect();
             for job in open {
                 if let Err(failure) = self.sweep(&job, &mut seen).await {
                     tracing::warn!(job.id = %job.record.job, error = %failure, "the sweep failed and is tried again");
@@ -38,11 +43,15 @@ impl Planner {
 
     async fn sweep(&self, open: &ActiveJob, seen: &mut Seen) -> Result<()> {
         let job = &open.record.job;
-        let Some(progress) = self.ports.checkpoint.progress(job).await? else { return Ok(()) };
+        let Some(progress) = self.ports.checkpoint.progress(job).await? else {
+            return Ok(());
+        };
         let source = open.record.request.source.clone();
         let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?
             + self.ports.queue.depth(&QueueName::Ticks).await?;
-        let owed = progress.total.saturating_sub(progress.done + progress.parked.len() as u64);
+        let owed = progress
+            .total
+            .saturating_sub(progress.done + progress.parked.len() as u64);
         let before = seen.insert(job.clone(), progress.done);
         if stands_still(before, progress.done, owed, waiting) {
             tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");

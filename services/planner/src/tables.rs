@@ -48,7 +48,10 @@ impl Planner {
         if facts.identity.system != to_plan.record.source.system {
             return Err(Failure::new(
                 Code::SourceChanged,
-                format!("{} is another database than the one that the job was started on", facts.identity.location),
+                format!(
+                    "{} is another database than the one that the job was started on",
+                    facts.identity.location
+                ),
             ));
         }
         let asked = &request.tables[to_plan.table.selected_by];
@@ -60,7 +63,9 @@ impl Planner {
         let planned = plan_table(source.as_ref(), facts, &pace, asked, token).await?;
         let plan_id = PlanId(random()?);
         let pages = store_pages(records, plan_id, &planned.split).await?;
-        records.create_plan(&table_plan(&to_plan, planned, plan_id, pages, token.is_some())).await
+        records
+            .create_plan(&table_plan(&to_plan, planned, plan_id, pages, token.is_some()))
+            .await
     }
 }
 
@@ -83,10 +88,15 @@ pub async fn plan_table(
         columns: asked.columns.as_deref(),
         exclude: &asked.exclude_columns,
     };
-    let columns = map_table(&table.name, &table.columns, &mapping).map_err(|refusals| all_refusals(&table, refusals))?;
+    let columns =
+        map_table(&table.name, &table.columns, &mapping).map_err(|refusals| all_refusals(&table, refusals))?;
     let relation = relation_of(&table, &asked.selection);
     let options = PlanOptions {
-        consistency: if snapshot.is_some() { Consistency::Snapshot } else { Consistency::Batch },
+        consistency: if snapshot.is_some() {
+            Consistency::Snapshot
+        } else {
+            Consistency::Batch
+        },
         shared_snapshot: snapshot.is_some(),
         batch_rows: request.batch_rows,
         chunk_bytes: request.chunk_bytes,
@@ -95,7 +105,12 @@ pub async fn plan_table(
     let split = split(source, &table, &relation, asked.filter.as_deref(), options, snapshot).await?;
     sqlextract_planning::check(split.iter(), &table)?;
     let row_key = row_key(&table, &columns);
-    Ok(PlannedTable { facts: table, columns, row_key, split })
+    Ok(PlannedTable {
+        facts: table,
+        columns,
+        row_key,
+        split,
+    })
 }
 
 async fn split(
@@ -113,7 +128,10 @@ async fn split(
             return planner.finish();
         }
         let probes: Vec<Probe> = questions.into_iter().map(probe).collect();
-        let answers = source.probe(relation, filter, &probes, snapshot).await.map_err(|f| f.table(&table.name))?;
+        let answers = source
+            .probe(relation, filter, &probes, snapshot)
+            .await
+            .map_err(|f| f.table(&table.name))?;
         planner.answer(answers.into_iter().map(answer).collect())?;
     }
 }
@@ -155,10 +173,15 @@ async fn store_pages(records: &JobRecords, plan: PlanId, split: &Split) -> Resul
     while let Some(batch) = batches.next() {
         page.push(batch);
         if page.len() == PAGE_BATCHES || batches.peek().is_none() {
-            let number = u32::try_from(pages.len()).map_err(|e| Failure::new(Code::Defect, "too many plan pages").because(e))?;
+            let number =
+                u32::try_from(pages.len()).map_err(|e| Failure::new(Code::Defect, "too many plan pages").because(e))?;
             let sha256 = records.create_plan_page(plan, number, &page).await?;
             let first = page.first().map_or(BatchIndex(0), |b| b.index);
-            pages.push(PlanPage { first, batches: page.len() as u64, sha256 });
+            pages.push(PlanPage {
+                first,
+                batches: page.len() as u64,
+                sha256,
+            });
             page.clear();
         }
     }
@@ -195,7 +218,11 @@ fn table_plan(
         pages,
         format,
         chunk_bytes: to_plan.chunk_bytes,
-        consistency: if shared_snapshot { Consistency::Snapshot } else { Consistency::Batch },
+        consistency: if shared_snapshot {
+            Consistency::Snapshot
+        } else {
+            Consistency::Batch
+        },
         evidence: to_plan.evidence.cloned(),
         logged: planned.facts.logged,
     }
@@ -206,7 +233,12 @@ fn row_key(table: &TableFacts, columns: &[sqlextract_model::ColumnMapping]) -> V
     let selected = |key: &&sqlextract_model::KeyFacts| {
         key.unique && key.columns.iter().all(|c| columns.iter().any(|m| m.name == c.name))
     };
-    table.keys.iter().find(selected).map(|key| key.columns.clone()).unwrap_or_default()
+    table
+        .keys
+        .iter()
+        .find(selected)
+        .map(|key| key.columns.clone())
+        .unwrap_or_default()
 }
 
 fn relation_of(table: &TableFacts, selection: &Selection) -> Relation {
@@ -222,16 +254,23 @@ fn all_refusals(table: &TableFacts, mut refusals: Vec<Failure>) -> Failure {
         return refusals.remove(0).table(&table.name);
     }
     let code = refusals.first().map_or(Code::TypeUnsupported, |f| f.code);
-    let message = format!("{} columns of {} cannot be extracted as asked", refusals.len(), table.name);
+    let message = format!(
+        "{} columns of {} cannot be extracted as asked",
+        refusals.len(),
+        table.name
+    );
     let failure = Failure::new(code, message).table(&table.name);
     let remedies: Vec<&str> = refusals.iter().map(Failure::action).collect();
     let remedy = remedies.join(" ");
-    refusals.iter().fold(failure, |f, refusal| f.because(refusal)).remedy(remedy)
+    refusals
+        .iter()
+        .fold(failure, |f, refusal| f.because(refusal))
+        .remedy(remedy)
 }
 
 fn random() -> Result<u64> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|e| Failure::new(Code::PreflightFailed, "the system gives no random bytes").because(e))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Failure::new(Code::PreflightFailed, "the system gives no random bytes").because(e))?;
     Ok(u64::from_le_bytes(bytes))
 }
-

@@ -8,7 +8,9 @@ use sqlextract_model::{
     Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Result, Target,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for, utc_now};
+use sqlextract_runtime::{
+    Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for, utc_now,
+};
 use sqlextract_storage::JobRecords;
 
 /// Scripts up to this size travel in their event.
@@ -26,23 +28,33 @@ pub struct Scripter {
 
 impl Scripter {
     pub fn new(ports: Arc<Ports>, destination: String, retry: RetryPolicy, progress: Arc<dyn ProgressSink>) -> Self {
-        Self { ports, destination, retry, progress }
+        Self {
+            ports,
+            destination,
+            retry,
+            progress,
+        }
     }
 
     /// Serves completions until the shutdown, then drains.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) -> Result<()> {
         let queue = Arc::clone(&self.ports.queue);
         let retry = self.retry.clone();
-        serve(queue.as_ref(), &QueueName::Scripter, 1, self, &retry, &shutdown).await.map(|_| ())
+        serve(queue.as_ref(), &QueueName::Scripter, 1, self, &retry, &shutdown)
+            .await
+            .map(|_| ())
     }
 
     async fn script(&self, job: &JobId) -> Result<()> {
         let records = JobRecords::new(self.ports.destination(&self.destination)?, job.clone());
         let Some(record) = records.job_record().await? else {
-            return Err(Failure::new(Code::StorageMissing, format!("job {job} has no record in its destination")));
+            return Err(Failure::new(
+                Code::StorageMissing,
+                format!("job {job} has no record in its destination"),
+            ));
         };
         for target in &record.request.targets {
-            let script = render_script(&records, target, &ScriptOptions::default()).await?;
+            let script = render_script(&records, target, &ScriptOptions::new(records.location())).await?;
             let location = records.put_script(target.platform, &script).await?;
             self.progress.script_written(job, target.platform, &location);
             self.announce(job, target, location, script).await?;
@@ -59,7 +71,11 @@ impl Scripter {
         let event = Event::new(EventKind::IngestGenerated, target.platform.as_str(), utc_now(), data);
         let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
-        let message = Message { id: event.id, correlation: Some(job.to_string()), body };
+        let message = Message {
+            id: event.id,
+            correlation: Some(job.to_string()),
+            body,
+        };
         self.ports.queue.announce(&routing_key, message).await
     }
 }
@@ -67,12 +83,18 @@ impl Scripter {
 /// Renders the script of a finished extraction from its stored manifest alone.
 pub async fn render_script(records: &JobRecords, target: &Target, options: &ScriptOptions) -> Result<String> {
     let stored = records.manifest().await?.ok_or_else(|| {
-        Failure::new(Code::StorageMissing, format!("job {} has no manifest: it is not finished", records.job()))
-            .remedy("Run its `extract` command again until it completes, then ask for the script.")
+        Failure::new(
+            Code::StorageMissing,
+            format!("job {} has no manifest: it is not finished", records.job()),
+        )
+        .remedy("Run its `extract` command again until it completes, then ask for the script.")
     })?;
     let manifest: &Manifest = &stored.record;
     if manifest.outcome != Outcome::Completed {
-        return Err(Failure::new(Code::UsageInvalid, format!("job {} was not completed", manifest.job)));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("job {} was not completed", manifest.job),
+        ));
     }
     let mut entries: Vec<ManifestEntry> = Vec::new();
     for page in &manifest.pages {

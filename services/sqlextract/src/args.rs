@@ -23,7 +23,13 @@ pub(crate) struct Cli {
     pub(crate) config: Option<PathBuf>,
 
     /// Log lines on standard error: `text` or `json`. What is logged is chosen by RUST_LOG.
-    #[arg(long, global = true, env = "SQLEXTRACT_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "SQLEXTRACT_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     pub(crate) log_format: LogStyle,
 
     #[command(subcommand)]
@@ -45,7 +51,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  sqlextract inspect --source sqlite://shop.db")]
     Inspect(InspectArgs),
     /// Write the SQL that loads a finished extraction into a target.
-    #[command(after_help = "Example:\n  sqlextract generate-ingest --target postgres --job orders-1a2b3c4d -o load.sql")]
+    #[command(
+        after_help = "Example:\n  sqlextract generate-ingest --target postgres --job orders-1a2b3c4d -o load.sql"
+    )]
     GenerateIngest(GenerateArgs),
     /// Compare an extraction with its files, byte for byte, or with its database.
     #[command(after_help = "Example:\n  sqlextract verify --depth source --source postgres://me@db/shop")]
@@ -59,9 +67,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Write shell completions to standard output.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 const EXTRACT_EXAMPLES: &str = "\
@@ -98,7 +104,13 @@ pub(crate) struct SelectionArgs {
     pub(crate) columns: Vec<String>,
 
     /// Columns to leave out, comma-separated.
-    #[arg(long, env = "SQLEXTRACT_EXCLUDE_COLUMNS", value_name = "C[,C…]", value_delimiter = ',', conflicts_with = "columns")]
+    #[arg(
+        long,
+        env = "SQLEXTRACT_EXCLUDE_COLUMNS",
+        value_name = "C[,C…]",
+        value_delimiter = ',',
+        conflicts_with = "columns"
+    )]
     pub(crate) exclude_columns: Vec<String>,
 
     /// Row filter in the source's SQL, for every table of the command.
@@ -391,7 +403,11 @@ pub(crate) enum ConfigCommand {
 fn parse_auto<N: std::str::FromStr>(text: &str) -> Result<Auto<N>, String> {
     match text {
         "auto" => Ok(Auto::Auto),
-        number => number.replace('_', "").parse().map(Auto::Fixed).map_err(|_| "expected a number or `auto`".to_owned()),
+        number => number
+            .replace('_', "")
+            .parse()
+            .map(Auto::Fixed)
+            .map_err(|_| "expected a number or `auto`".to_owned()),
     }
 }
 
@@ -424,6 +440,11 @@ pub(crate) fn parse_snapshot_lost(text: &str) -> Result<OnSnapshotLost, String> 
 
 /// `snowflake` or `snowflake=RAW.ORDERS`.
 pub(crate) fn parse_target(text: &str) -> Result<sqlextract_model::Target, String> {
-    let (platform, table) = text.split_once('=').map_or((text, None), |(p, t)| (p, Some(t.to_owned())));
-    Ok(sqlextract_model::Target { platform: platform.parse::<Platform>()?, table })
+    let (platform, table) = text
+        .split_once('=')
+        .map_or((text, None), |(p, t)| (p, Some(t.to_owned())));
+    Ok(sqlextract_model::Target {
+        platform: platform.parse::<Platform>()?,
+        table,
+    })
 }

@@ -16,12 +16,24 @@ pub(crate) async fn run(args: &CatArgs, file: &SettingsFile) -> Result<()> {
     let mut current: Option<(String, TextWriter)> = None;
     for page in &job.manifest.pages {
         for entry in job.page(page.number).await? {
-            if args.table.as_ref().is_some_and(|t| *t != entry.table.to_string() && *t != entry.table.name) {
+            if args
+                .table
+                .as_ref()
+                .is_some_and(|t| *t != entry.table.to_string() && *t != entry.table.name)
+            {
                 continue;
             }
-            let table = job.manifest.tables.iter().find(|t| t.table == entry.table).ok_or_else(|| {
-                Failure::new(Code::ManifestUnreadable, format!("the manifest has no table {}", entry.table))
-            })?;
+            let table = job
+                .manifest
+                .tables
+                .iter()
+                .find(|t| t.table == entry.table)
+                .ok_or_else(|| {
+                    Failure::new(
+                        Code::ManifestUnreadable,
+                        format!("the manifest has no table {}", entry.table),
+                    )
+                })?;
             for chunk in &entry.chunks {
                 if !args.chunk.is_empty() && !wanted.contains(&chunk.key.as_str()) {
                     continue;
@@ -29,8 +41,8 @@ pub(crate) async fn run(args: &CatArgs, file: &SettingsFile) -> Result<()> {
                 wanted.retain(|key| *key != chunk.key);
                 let name = entry.table.to_string();
                 if current.as_ref().is_none_or(|(table, _)| *table != name) {
-                    let writer = writer(args.style, table)?;
-                    if !write(&mut out, &writer.header())? {
+                    let writer = TextWriter::new(kind(args.style), &table.columns);
+                    if !write(&mut out, &writer.header()?)? {
                         return Ok(());
                     }
                     current = Some((name, writer));
@@ -44,18 +56,20 @@ pub(crate) async fn run(args: &CatArgs, file: &SettingsFile) -> Result<()> {
         }
     }
     if let Some(missing) = wanted.first() {
-        return Err(Failure::new(Code::StorageMissing, format!("the manifest of {} names no chunk {missing}", job.manifest.job)));
+        return Err(Failure::new(
+            Code::StorageMissing,
+            format!("the manifest of {} names no chunk {missing}", job.manifest.job),
+        ));
     }
     flush(&mut out)
 }
 
-fn writer(style: TextStyle, table: &ManifestTable) -> Result<TextWriter> {
-    let kind = match style {
+fn kind(style: TextStyle) -> TextKind {
+    match style {
         TextStyle::Csv => TextKind::Csv,
         TextStyle::Jsonl => TextKind::JsonLines,
         TextStyle::PgText => TextKind::PgText,
-    };
-    TextWriter::new(kind, &table.columns)
+    }
 }
 
 /// `false` when the reader has closed its end.

@@ -32,14 +32,20 @@ pub(crate) async fn run(args: &DemoArgs, file: &SettingsFile) -> std::result::Re
         .map_err(|e| Failures::from(Failure::new(Code::Defect, "making the sample panicked").because(e)))??;
     let source = format!("sqlite://{}", database.display());
     let output = args.dir.join("out").display().to_string();
-    crate::print_line(&format!("made {} with {rows} orders\n\n$ sqlextract extract --source {source} --table 'main.*' --output {output} --target postgres --restart", database.display()));
+    crate::print_line(&format!(
+        "made {} with {rows} orders\n\n$ sqlextract extract --source {source} --table 'main.*' --output {output} --target postgres --restart",
+        database.display()
+    ));
     let extract_args = ExtractArgs {
         selection: SelectionArgs {
             source: Some(source.clone()),
             table: vec!["main.*".to_owned()],
             ..SelectionArgs::default()
         },
-        place: PlaceArgs { output: Some(output.clone()), ..PlaceArgs::default() },
+        place: PlaceArgs {
+            output: Some(output.clone()),
+            ..PlaceArgs::default()
+        },
         target: vec!["postgres".to_owned()],
         restart: true,
         ..ExtractArgs::default()
@@ -51,9 +57,17 @@ pub(crate) async fn run(args: &DemoArgs, file: &SettingsFile) -> std::result::Re
     }
     ended.summary.elapsed = started.elapsed();
     crate::print_line(&ended.summary.text());
-    crate::print_line(&format!("$ sqlextract verify --depth source --source {source} --output {output}"));
+    crate::print_line(&format!(
+        "$ sqlextract verify --depth source --source {source} --output {output}"
+    ));
     let verify_args = VerifyArgs {
-        job: JobArgs { place: PlaceArgs { output: Some(output), ..PlaceArgs::default() }, ..JobArgs::default() },
+        job: JobArgs {
+            place: PlaceArgs {
+                output: Some(output),
+                ..PlaceArgs::default()
+            },
+            ..JobArgs::default()
+        },
         depth: crate::args::Depth::Source,
         source: Some(source),
         json: false,
@@ -70,7 +84,11 @@ pub(crate) async fn run(args: &DemoArgs, file: &SettingsFile) -> std::result::Re
 
 fn make_database(path: &Path, rows: u64) -> Result<()> {
     let failed = |what: &str, e: &dyn std::fmt::Display| {
-        Failure::new(Code::StorageRejected, format!("the sample database {} cannot be made: {what}", path.display())).because(e)
+        Failure::new(
+            Code::StorageRejected,
+            format!("the sample database {} cannot be made: {what}", path.display()),
+        )
+        .because(e)
     };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|e| failed("its folder", &e))?;

@@ -40,24 +40,48 @@ pub(crate) struct Ended {
 pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result::Result<Ended, Failures> {
     let placeholders = Placeholders::at(chrono::Utc::now());
     let variable = |key: &str| std::env::var(key).ok();
-    let source = choose_source(file, args.selection.source.as_deref(), args.place.allow_plaintext, variable)?;
+    let source = choose_source(
+        file,
+        args.selection.source.as_deref(),
+        args.place.allow_plaintext,
+        variable,
+    )?;
     let output = args.place.output.as_deref().map(|o| placeholders.fill(o));
-    let destination =
-        choose_destination(file, output.as_deref(), args.place.allow_plaintext, args.place.single_writer)?;
-    let mut request =
-        request::build(args, &file.extract, source.name.clone(), destination.name.clone(), &placeholders)?;
+    let destination = choose_destination(
+        file,
+        output.as_deref(),
+        args.place.allow_plaintext,
+        args.place.single_writer,
+    )?;
+    let mut request = request::build(
+        args,
+        &file.extract,
+        source.name.clone(),
+        destination.name.clone(),
+        &placeholders,
+    )?;
     for target in &request.targets {
         sqlextract_ingest_sql::supports(target.platform)?;
     }
     let tuning = Tuning::choose(args, &file.extract, source.max_connections)?;
 
-    let upload = UploadMemory { part_bytes: tuning.upload_part_bytes, threshold_bytes: tuning.upload_threshold_bytes };
+    let upload = UploadMemory {
+        part_bytes: tuning.upload_part_bytes,
+        threshold_bytes: tuning.upload_threshold_bytes,
+    };
     let storage = ports::open_storage(&destination, upload).await?;
-    let checkpoint: Arc<dyn Checkpoint> = ports::open_checkpoint(&ports::checkpoint_path(&destination, variable)?).await?;
+    let checkpoint: Arc<dyn Checkpoint> =
+        ports::open_checkpoint(&ports::checkpoint_path(&destination, variable)?).await?;
     request.run = run_number(&storage, &request, args.restart).await?;
     let job = request.job_id();
     let holder = format!("process {}", std::process::id());
-    let lock = JobLock::take(Arc::clone(&checkpoint), &job, &holder, args.if_running.unwrap_or(IfRunning::Fail)).await?;
+    let lock = JobLock::take(
+        Arc::clone(&checkpoint),
+        &job,
+        &holder,
+        args.if_running.unwrap_or(IfRunning::Fail),
+    )
+    .await?;
 
     let records = JobRecords::new(Arc::clone(&storage), job.clone());
     let finished_before = records.manifest().await?.is_some();
@@ -71,7 +95,10 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     let failures = embedded.until_the_end(&request).await;
     let summary = Summary::collect(&records, storage.location(), embedded.view.resumed(), finished_before).await?;
     lock.release().await;
-    Ok(Ended { summary, failures: Failures::gather(failures) })
+    Ok(Ended {
+        summary,
+        failures: Failures::gather(failures),
+    })
 }
 
 /// The newest run of the job, or with `restart` one more.
@@ -136,11 +163,16 @@ impl Embedded {
             },
             budget,
             limiter,
-            gate: Gate::new(usize::from(tuning.workers)),
+            gate: Gate::new(tuning.workers),
             progress: Arc::clone(&progress),
             shutdown: shutdown.clone(),
         }));
-        let scripter = Arc::new(Scripter::new(Arc::clone(&ports), request.destination.clone(), retry, progress));
+        let scripter = Arc::new(Scripter::new(
+            Arc::clone(&ports),
+            request.destination.clone(),
+            retry,
+            progress,
+        ));
         shutdown.spawn("planner", planner.run(shutdown.clone()));
         shutdown.spawn("extractor", extractor.run());
         shutdown.spawn("scripter", scripter.run(shutdown.clone()));
@@ -166,11 +198,17 @@ impl Embedded {
 
     async fn follow(&self, request: &ExtractionRequest) -> Result<Vec<Failure>> {
         let queue = &self.ports.queue;
-        let subscriber = QueueName::Events { subscriber: "command".to_owned() };
+        let subscriber = QueueName::Events {
+            subscriber: "command".to_owned(),
+        };
         let mut events = queue.receiver(&subscriber, 1).await?;
         let job = request.job_id();
         let body = serde_json::to_vec(request).expect("requests have string keys and serialise without failing");
-        let message = Message { id: format!("{job}-request"), correlation: Some(job.to_string()), body };
+        let message = Message {
+            id: format!("{job}-request"),
+            correlation: Some(job.to_string()),
+            body,
+        };
         queue.publish(&QueueName::Requests, message).await?;
         let mut scripts = request.targets.len();
         let mut completed = false;
@@ -188,7 +226,10 @@ impl Embedded {
             match event.kind {
                 EventKind::Rejected | EventKind::Failed => return Ok(event.data.failures),
                 EventKind::Cancelled => {
-                    return Ok(vec![Failure::new(Code::JobCancelled, format!("job {job} was cancelled"))]);
+                    return Ok(vec![Failure::new(
+                        Code::JobCancelled,
+                        format!("job {job} was cancelled"),
+                    )]);
                 }
                 EventKind::Completed => completed = true,
                 EventKind::IngestGenerated => scripts = scripts.saturating_sub(1),
@@ -206,10 +247,15 @@ impl Embedded {
 
     /// The failures of a job that waits for nothing but repair: all that is left is parked.
     async fn stuck(&self, job: &JobId) -> Result<Option<Vec<Failure>>> {
-        let Some(progress) = self.ports.checkpoint.progress(job).await? else { return Ok(None) };
+        let Some(progress) = self.ports.checkpoint.progress(job).await? else {
+            return Ok(None);
+        };
         let parked = progress.parked.len() as u64;
         if parked > 0 && progress.done + parked >= progress.total {
-            let summary = format!("{parked} of {} batches are parked; {} are committed", progress.total, progress.done);
+            let summary = format!(
+                "{parked} of {} batches are parked; {} are committed",
+                progress.total, progress.done
+            );
             let mut failures: Vec<Failure> = progress.parked.into_iter().map(|(_, failure)| failure).collect();
             failures.push(Failure::new(Code::BatchesParked, summary));
             return Ok(Some(failures));
@@ -218,7 +264,9 @@ impl Embedded {
             let mut dead = self.ports.queue.receiver(&QueueName::Parked, 1).await?;
             let delivery = dead.receive().await?;
             let reason = delivery.reason().unwrap_or_default().to_owned();
-            return Ok(Some(vec![Failure::new(Code::Defect, "a message could not be worked off").because(reason)]));
+            return Ok(Some(vec![
+                Failure::new(Code::Defect, "a message could not be worked off").because(reason),
+            ]));
         }
         Ok(None)
     }
@@ -241,7 +289,11 @@ struct JobLock {
 
 impl JobLock {
     async fn take(checkpoint: Arc<dyn Checkpoint>, job: &JobId, holder: &str, if_running: IfRunning) -> Result<Self> {
-        let lock = Self { checkpoint, name: format!("job/{job}"), holder: holder.to_owned() };
+        let lock = Self {
+            checkpoint,
+            name: format!("job/{job}"),
+            holder: holder.to_owned(),
+        };
         let forever = Duration::from_secs(365 * 24 * 3600);
         loop {
             match (lock.checkpoint.lease(&lock.name, holder, forever).await?, if_running) {
@@ -263,5 +315,9 @@ impl JobLock {
 
 /// Where the manifest of a job is, below the destination.
 pub(crate) fn manifest_location(location: &str, job: &JobId) -> String {
-    format!("{}/{}", location.trim_end_matches('/'), ObjectKey::Manifest { job: job.clone() })
+    format!(
+        "{}/{}",
+        location.trim_end_matches('/'),
+        ObjectKey::Manifest { job: job.clone() }
+    )
 }

@@ -15,10 +15,15 @@ pub(crate) async fn run(args: &GenerateArgs, file: &SettingsFile) -> Result<Opti
     let job = FinishedJob::open(&args.job, file).await?;
     let format = job.manifest.format.format;
     if let Some(asked) = args.format.filter(|asked| *asked != format) {
-        return Err(Failure::new(Code::UsageInvalid, format!("the chunks of {} are {format}, not {asked}", job.manifest.job))
-            .remedy(format!("Leave `--format` out, or extract again with `--format {asked}`.")));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("the chunks of {} are {format}, not {asked}", job.manifest.job),
+        )
+        .remedy(format!(
+            "Leave `--format` out, or extract again with `--format {asked}`."
+        )));
     }
-    let script = render_script(&job.records, &target, &ScriptOptions::at(&job.location)).await?;
+    let script = render_script(&job.records, &target, &ScriptOptions::new(&*job.location)).await?;
     match &args.output_file {
         None => Ok(Some(script)),
         Some(path) => {

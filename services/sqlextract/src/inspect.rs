@@ -43,7 +43,11 @@ pub(crate) async fn inspect(args: &InspectArgs, file: &SettingsFile) -> Result<I
         source: choice.name.clone(),
         destination: String::new(),
         tables,
-        format: FileFormat { format: Format::Parquet, compression: Compression::Zstd, level: None },
+        format: FileFormat {
+            format: Format::Parquet,
+            compression: Compression::Zstd,
+            level: None,
+        },
         consistency: None,
         on_lossy: args.selection.on_lossy.unwrap_or(OnLossy::Fail),
         chunk_bytes: 128_000_000,
@@ -60,10 +64,21 @@ pub(crate) async fn inspect(args: &InspectArgs, file: &SettingsFile) -> Result<I
 /// The plan of an `extract` command.
 pub(crate) async fn dry_run(args: &ExtractArgs, file: &SettingsFile) -> Result<Inspection> {
     let variable = |key: &str| std::env::var(key).ok();
-    let choice = choose_source(file, args.selection.source.as_deref(), args.place.allow_plaintext, variable)?;
+    let choice = choose_source(
+        file,
+        args.selection.source.as_deref(),
+        args.place.allow_plaintext,
+        variable,
+    )?;
     let destination = choose_destination(file, args.place.output.as_deref(), false, false)?;
     let placeholders = Placeholders::at(chrono::Utc::now());
-    let request = request::build(args, &file.extract, choice.name.clone(), destination.name, &placeholders)?;
+    let request = request::build(
+        args,
+        &file.extract,
+        choice.name.clone(),
+        destination.name,
+        &placeholders,
+    )?;
     let source = ports::open_source(&choice, 4).await?;
     plan_all(source.as_ref(), &request).await
 }
@@ -98,25 +113,39 @@ async fn plan_all(source: &dyn Source, request: &ExtractionRequest) -> Result<In
             tables.push(Inspected { facts, plan });
         }
     }
-    Ok(Inspection { source: request.source.clone(), shared_snapshot: snapshot.is_some(), tables })
+    Ok(Inspection {
+        source: request.source.clone(),
+        shared_snapshot: snapshot.is_some(),
+        tables,
+    })
 }
 
 impl Inspection {
     /// The first refusal, which `--dry-run` and `--check` end with.
     pub(crate) fn refusals(&self) -> Vec<Failure> {
-        self.tables.iter().filter_map(|t| t.plan.as_ref().err().cloned()).collect()
+        self.tables
+            .iter()
+            .filter_map(|t| t.plan.as_ref().err().cloned())
+            .collect()
     }
 
     pub(crate) fn text(&self) -> String {
         let mut text = format!("source {}\n", self.source);
-        let level = if self.shared_snapshot { "one snapshot for all readers" } else { "one instant per batch" };
+        let level = if self.shared_snapshot {
+            "one snapshot for all readers"
+        } else {
+            "one instant per batch"
+        };
         let _ = writeln!(text, "consistency: {level}");
         for table in &self.tables {
             let facts = &table.facts;
             let _ = writeln!(
                 text,
                 "\n{}: about {} rows, {}, {} columns",
-                facts.name, facts.estimated_rows, ByteSize(facts.estimated_bytes), facts.columns.len()
+                facts.name,
+                facts.estimated_rows,
+                ByteSize(facts.estimated_bytes),
+                facts.columns.len()
             );
             match &table.plan {
                 Ok(plan) => {
@@ -124,7 +153,11 @@ impl Inspection {
                     for warning in &plan.split.warnings {
                         let _ = writeln!(text, "  warning: {warning}");
                     }
-                    let _ = writeln!(text, "  sqlextract extract --source '{}' --table '{}'", self.source, facts.name);
+                    let _ = writeln!(
+                        text,
+                        "  sqlextract extract --source '{}' --table '{}'",
+                        self.source, facts.name
+                    );
                 }
                 Err(refused) => {
                     let _ = writeln!(text, "  refused: {refused} [{}]", refused.code);
@@ -190,5 +223,10 @@ fn column_line(column: &ColumnMapping) -> String {
         None => String::new(),
     };
     let null = if column.nullable { "" } else { " not null" };
-    format!("{}: {}{null} -> {}{lossy}", column.name, column.declared, column.chunk.arrow())
+    format!(
+        "{}: {}{null} -> {}{lossy}",
+        column.name,
+        column.declared,
+        column.chunk.arrow()
+    )
 }

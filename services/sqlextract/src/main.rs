@@ -93,8 +93,12 @@ async fn dispatch(command: Command, file: &SettingsFile) -> u8 {
             Ok(verdict) => verified(verdict, args.json),
             Err(failure) => told(&failure.into()),
         },
-        Command::Cat(args) => cat::run(&args, file).await.map_or_else(|failure| told(&failure.into()), |()| 0),
-        Command::Demo(args) => demo::run(&args, file).await.map_or_else(|failures| told(&failures), |()| 0),
+        Command::Cat(args) => cat::run(&args, file)
+            .await
+            .map_or_else(|failure| told(&failure.into()), |()| 0),
+        Command::Demo(args) => demo::run(&args, file)
+            .await
+            .map_or_else(|failures| told(&failures), |()| 0),
         Command::Config(ConfigCommand::Show { origin }) => {
             said(shown::text(file, origin, |key| std::env::var(key).ok()).trim_end())
         }
@@ -118,7 +122,10 @@ fn verified(verdict: verify::Verdict, json: bool) -> u8 {
     if json {
         let verdict = if failures.is_none() { "verified" } else { "mismatch" };
         let error = failures.as_ref().map(Failures::json);
-        print_line(&serde_json::json!({"job": job, "verdict": verdict, "chunks": chunks, "rows": rows, "error": error}).to_string());
+        print_line(
+            &serde_json::json!({"job": job, "verdict": verdict, "chunks": chunks, "rows": rows, "error": error})
+                .to_string(),
+        );
     } else if failures.is_none() {
         print_line(&format!("verified: job {job}, {chunks} chunks, {rows} rows"));
     }
@@ -131,7 +138,12 @@ async fn extract_command(args: &ExtractArgs, file: &SettingsFile) -> u8 {
         Ok(mut ended) => {
             ended.summary.elapsed = started.elapsed();
             if args.json {
-                print_line(&ended.summary.json(ended.failures.as_ref().map(Failures::json)).to_string());
+                print_line(
+                    &ended
+                        .summary
+                        .json(ended.failures.as_ref().map(Failures::json))
+                        .to_string(),
+                );
             } else if ended.failures.is_none() {
                 print_line(ended.summary.text().trim_end());
             }

@@ -32,8 +32,10 @@ pub(crate) async fn open_source(choice: &SourceChoice, max_connections: u32) -> 
         "mysql" | "mariadb" => Arc::new(MysqlSource::open(settings).await?),
         "sqlite" => Arc::new(SqliteSource::open(settings).await?),
         _ => {
-            return Err(Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
-                .remedy("Sources are postgres://…, mysql://… and sqlite://PATH."));
+            return Err(
+                Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
+                    .remedy("Sources are postgres://…, mysql://… and sqlite://PATH."),
+            );
         }
     })
 }
@@ -47,7 +49,10 @@ pub(crate) struct UploadMemory {
 
 impl UploadMemory {
     /// What a reader needs who uploads nothing but records.
-    pub(crate) const SMALL: Self = Self { part_bytes: 8 << 20, threshold_bytes: 8 << 20 };
+    pub(crate) const SMALL: Self = Self {
+        part_bytes: 8 << 20,
+        threshold_bytes: 8 << 20,
+    };
 }
 
 pub(crate) async fn open_storage(choice: &DestinationChoice, memory: UploadMemory) -> Result<Arc<dyn Storage>> {
@@ -65,7 +70,10 @@ pub(crate) async fn open_storage(choice: &DestinationChoice, memory: UploadMemor
 }
 
 /// Where the embedded checkpoint of a destination is: beside local chunks, in the user's state folder for S3.
-pub(crate) fn checkpoint_path(choice: &DestinationChoice, variable: impl Fn(&str) -> Option<String>) -> Result<PathBuf> {
+pub(crate) fn checkpoint_path(
+    choice: &DestinationChoice,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<PathBuf> {
     if let Some(path) = variable("SQLEXTRACT_STATE") {
         return Ok(PathBuf::from(path));
     }
@@ -78,7 +86,10 @@ pub(crate) fn checkpoint_path(choice: &DestinationChoice, variable: impl Fn(&str
                 Failure::new(Code::PreflightFailed, "there is no folder for the checkpoint")
                     .remedy("Set SQLEXTRACT_STATE to a file's path.")
             })?;
-            let name = format!("checkpoints-{}.db", &Digest::of(choice.name.as_bytes()).to_string()[..12]);
+            let name = format!(
+                "checkpoints-{}.db",
+                &Digest::of(choice.name.as_bytes()).to_string()[..12]
+            );
             Ok(folder.join("sqlextract").join(name))
         }
     }

@@ -39,7 +39,11 @@ impl Failures {
             for cause in &failure.causes {
                 let _ = writeln!(text, "  because: {cause}");
             }
-            let place = [("table", &failure.table), ("column", &failure.column), ("row", &failure.row)];
+            let place = [
+                ("table", &failure.table),
+                ("column", &failure.column),
+                ("row", &failure.row),
+            ];
             for (what, value) in place {
                 if let Some(value) = value.as_ref().filter(|v| !failure.message.contains(v.as_str())) {
                     let _ = writeln!(text, "  {what}: {value}");
@@ -101,7 +105,10 @@ mod tests {
     #[test]
     fn the_gravest_failure_decides_the_exit_code() {
         let parked = Failure::new(Code::BatchesParked, "two batches are parked");
-        let refused = Failure::new(Code::ValueRefused, "no").table("t").column("c").row("id=7");
+        let refused = Failure::new(Code::ValueRefused, "no")
+            .table("t")
+            .column("c")
+            .row("id=7");
         let failures = Failures::gather(vec![parked, refused]).unwrap();
         assert_eq!(failures.exit_code(), 7);
         assert!(failures.text().contains("row: id=7"), "{}", failures.text());
@@ -111,6 +118,9 @@ mod tests {
     #[test]
     fn the_error_page_is_the_registrys() {
         let committed = include_str!("../ERRORS.md");
-        assert!(committed == error_page(), "ERRORS.md is not what `sqlextract config errors` writes");
+        assert!(
+            committed == error_page(),
+            "ERRORS.md is not what `sqlextract config errors` writes"
+        );
     }
 }

@@ -29,7 +29,9 @@ impl Placeholders {
     }
 
     pub(crate) fn fill(&self, text: &str) -> String {
-        text.replace("{date}", &self.date).replace("{hour}", &self.hour).replace("{run}", &self.run)
+        text.replace("{date}", &self.date)
+            .replace("{hour}", &self.hour)
+            .replace("{run}", &self.run)
     }
 }
 
@@ -59,7 +61,11 @@ pub(crate) fn build(
 
 /// The tables and queries of a selection, in the order given.
 pub(crate) fn tables(args: &SelectionArgs) -> Result<Vec<RequestedTable>> {
-    let overrides = args.column_type.iter().map(|text| parse_override(text)).collect::<Result<Vec<_>>>()?;
+    let overrides = args
+        .column_type
+        .iter()
+        .map(|text| parse_override(text))
+        .collect::<Result<Vec<_>>>()?;
     let mut selections = Vec::new();
     for list in &args.table {
         for text in split_names(list) {
@@ -70,11 +76,15 @@ pub(crate) fn tables(args: &SelectionArgs) -> Result<Vec<RequestedTable>> {
         selections.push(query_selection(text, args.key.as_deref())?);
     }
     if selections.is_empty() {
-        return Err(Failure::new(Code::UsageInvalid, "no table is given")
-            .remedy("Add `--table orders`, `--table 'public.*'` or `--query NAME=SQL`; `sqlextract inspect` lists the tables."));
+        return Err(Failure::new(Code::UsageInvalid, "no table is given").remedy(
+            "Add `--table orders`, `--table 'public.*'` or `--query NAME=SQL`; `sqlextract inspect` lists the tables.",
+        ));
     }
     if args.key.is_some() && args.query.is_empty() {
-        return Err(Failure::new(Code::UsageInvalid, "`--key` names a column of a `--query`, and there is none"));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            "`--key` names a column of a `--query`, and there is none",
+        ));
     }
     for name in &overrides {
         if !selections.iter().any(|s| applies(name, s)) {
@@ -93,7 +103,11 @@ pub(crate) fn tables(args: &SelectionArgs) -> Result<Vec<RequestedTable>> {
 }
 
 fn overrides_of(overrides: &[NamedOverride], selection: &Selection) -> Vec<ColumnOverride> {
-    overrides.iter().filter(|o| applies(o, selection)).map(|o| o.column.clone()).collect()
+    overrides
+        .iter()
+        .filter(|o| applies(o, selection))
+        .map(|o| o.column.clone())
+        .collect()
 }
 
 fn applies(name: &NamedOverride, selection: &Selection) -> bool {
@@ -118,7 +132,11 @@ fn split_names(list: &str) -> Vec<String> {
             (_, None) => {}
         }
     }
-    names.into_iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    names
+        .into_iter()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 fn table_selection(text: &str) -> Result<Selection> {
@@ -140,7 +158,10 @@ fn bad_name(text: &str) -> Failure {
 }
 
 fn query_selection(text: &str, key: Option<&str>) -> Result<Selection> {
-    let Some((name, sql)) = text.split_once('=').filter(|(name, sql)| is_plain(name) && !sql.trim().is_empty()) else {
+    let Some((name, sql)) = text
+        .split_once('=')
+        .filter(|(name, sql)| is_plain(name) && !sql.trim().is_empty())
+    else {
         return Err(Failure::new(Code::UsageInvalid, "a query is written as NAME=SQL or NAME=@FILE")
             .remedy("The name is letters, digits and `_`; for example `--query 'recent=select * from orders where id > 7'`."));
     };
@@ -150,7 +171,11 @@ fn query_selection(text: &str, key: Option<&str>) -> Result<Selection> {
         None => sql.to_owned(),
     };
     let sql = sql.trim().trim_end_matches(';').trim_end().to_owned();
-    Ok(Selection::Query { name: name.to_owned(), sql, key: key.map(str::to_owned) })
+    Ok(Selection::Query {
+        name: name.to_owned(),
+        sql,
+        key: key.map(str::to_owned),
+    })
 }
 
 fn is_plain(name: &str) -> bool {
@@ -165,8 +190,11 @@ fn file_format(args: &ExtractArgs, file: &ExtractEntry) -> Result<FileFormat> {
     };
     let compression = args.compression.or(file.compression()?).unwrap_or(default);
     if format == Format::Csv && matches!(compression, Compression::Snappy | Compression::Lz4) {
-        return Err(Failure::new(Code::UsageInvalid, format!("CSV chunks cannot be compressed with {compression}"))
-            .remedy("Use gzip, zstd or none."));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("CSV chunks cannot be compressed with {compression}"),
+        )
+        .remedy("Use gzip, zstd or none."));
     }
     let level = args.compression_level.or(file.compression_level);
     let range = match compression {
@@ -180,17 +208,26 @@ fn file_format(args: &ExtractArgs, file: &ExtractEntry) -> Result<FileFormat> {
     match level {
         Some(level) if !range.contains(&level) => Err(Failure::new(
             Code::UsageInvalid,
-            format!("level {level} of {compression} is not between {} and {}", range.start(), range.end()),
+            format!(
+                "level {level} of {compression} is not between {} and {}",
+                range.start(),
+                range.end()
+            ),
         )),
-        level => Ok(FileFormat { format, compression, level }),
+        level => Ok(FileFormat {
+            format,
+            compression,
+            level,
+        }),
     }
 }
 
 fn chunk_bytes(size: Option<ByteSize>) -> Result<u64> {
     match size {
-        Some(ByteSize(bytes)) if bytes < 1000 => {
-            Err(Failure::new(Code::UsageInvalid, format!("a chunk size of {bytes} bytes is too small; at least 1kB")))
-        }
+        Some(ByteSize(bytes)) if bytes < 1000 => Err(Failure::new(
+            Code::UsageInvalid,
+            format!("a chunk size of {bytes} bytes is too small; at least 1kB"),
+        )),
         size => Ok(size.map_or(DEFAULT_CHUNK_BYTES, |s| s.0)),
     }
 }
@@ -203,7 +240,10 @@ fn batch_rows(args: &ExtractArgs, file: &ExtractEntry) -> Result<Option<u64>> {
 }
 
 fn targets(texts: &[String]) -> Result<Vec<Target>> {
-    texts.iter().map(|t| parse_target(t).map_err(|e| Failure::new(Code::UsageInvalid, format!("--target: {e}")))).collect()
+    texts
+        .iter()
+        .map(|t| parse_target(t).map_err(|e| Failure::new(Code::UsageInvalid, format!("--target: {e}"))))
+        .collect()
 }
 
 /// A job's name with its placeholders filled in; leaves room for `-r2` and the like.
@@ -222,7 +262,10 @@ mod tests {
     use super::*;
 
     fn selection(tables: &[&str]) -> SelectionArgs {
-        SelectionArgs { table: tables.iter().map(|t| (*t).to_owned()).collect(), ..SelectionArgs::default() }
+        SelectionArgs {
+            table: tables.iter().map(|t| (*t).to_owned()).collect(),
+            ..SelectionArgs::default()
+        }
     }
 
     #[test]
@@ -234,20 +277,36 @@ mod tests {
             name: name.to_owned(),
         };
         let schema = Selection::Schema(Some("s".to_owned()));
-        assert_eq!(made, [table(None, "a"), table(Some("b"), "c"), table(Some("x,y"), "Z"), schema]);
+        assert_eq!(
+            made,
+            [table(None, "a"), table(Some("b"), "c"), table(Some("x,y"), "Z"), schema]
+        );
     }
 
     #[test]
     fn a_query_keeps_its_text_but_for_the_last_semicolon() {
-        let args = SelectionArgs { query: vec!["q=select ';' from t where a=1 ; ".to_owned()], ..SelectionArgs::default() };
+        let args = SelectionArgs {
+            query: vec!["q=select ';' from t where a=1 ; ".to_owned()],
+            ..SelectionArgs::default()
+        };
         let made = tables(&args).unwrap().remove(0).selection;
         let sql = "select ';' from t where a=1".to_owned();
-        assert_eq!(made, Selection::Query { name: "q".to_owned(), sql, key: None });
+        assert_eq!(
+            made,
+            Selection::Query {
+                name: "q".to_owned(),
+                sql,
+                key: None
+            }
+        );
     }
 
     #[test]
     fn an_override_of_a_table_that_is_not_selected_is_refused() {
-        let args = SelectionArgs { column_type: vec!["other.c=text".to_owned()], ..selection(&["a"]) };
+        let args = SelectionArgs {
+            column_type: vec!["other.c=text".to_owned()],
+            ..selection(&["a"])
+        };
         assert_eq!(tables(&args).unwrap_err().code, Code::UsageInvalid);
     }
 

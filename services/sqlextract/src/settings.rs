@@ -102,13 +102,18 @@ impl ExtractEntry {
 }
 
 fn parsed<T: std::str::FromStr<Err = String>>(key: &str, text: Option<&str>) -> Result<Option<T>> {
-    text.map(|text| text.parse().map_err(|e: String| Failure::new(Code::ConfigInvalid, format!("{key}: {e}")))).transpose()
+    text.map(|text| {
+        text.parse()
+            .map_err(|e: String| Failure::new(Code::ConfigInvalid, format!("{key}: {e}")))
+    })
+    .transpose()
 }
 
 impl SettingsFile {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let unreadable =
-            |e: std::io::Error| Failure::new(Code::ConfigInvalid, format!("{} cannot be read", path.display())).because(e);
+        let unreadable = |e: std::io::Error| {
+            Failure::new(Code::ConfigInvalid, format!("{} cannot be read", path.display())).because(e)
+        };
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
         let mut settings: Self = toml::from_str(&text).map_err(|e| {
             Failure::new(Code::ConfigInvalid, format!("{} is not right", path.display())).because(e.to_string().trim())
@@ -144,7 +149,10 @@ pub(crate) fn choose_source(
     allow_plaintext: bool,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<SourceChoice> {
-    let asked = asked.map(str::to_owned).or_else(|| file.extract.source.clone()).or_else(|| variable("DATABASE_URL"));
+    let asked = asked
+        .map(str::to_owned)
+        .or_else(|| file.extract.source.clone())
+        .or_else(|| variable("DATABASE_URL"));
     let Some(asked) = asked else {
         return Err(Failure::new(Code::UsageInvalid, "no source is given")
             .remedy("Add `--source postgres://USER@HOST/DB` (or mysql://…, sqlite://PATH), or set SQLEXTRACT_SOURCE or DATABASE_URL."));
@@ -160,20 +168,30 @@ pub(crate) fn choose_source(
     }
     if !asked.contains(':') {
         let known: Vec<_> = file.sources.keys().cloned().collect();
-        let failure = Failure::new(Code::ConfigInvalid, format!("there is no source `{asked}` in the settings"));
+        let failure = Failure::new(
+            Code::ConfigInvalid,
+            format!("there is no source `{asked}` in the settings"),
+        );
         return Err(match known.is_empty() {
             true => failure.remedy("Give a URL, or a settings file with `--config` that has the source."),
             false => failure.remedy(format!("Known sources: {}.", known.join(", "))),
         });
     }
-    Ok(SourceChoice { name: address(&asked)?, url: Secret::new(asked), allow_plaintext, max_connections: None })
+    Ok(SourceChoice {
+        name: address(&asked)?,
+        url: Secret::new(asked),
+        allow_plaintext,
+        max_connections: None,
+    })
 }
 
 fn source_url(name: &str, entry: &SourceEntry, variable: impl Fn(&str) -> Option<String>) -> Result<Secret> {
     let missing = |what: String| Failure::new(Code::ConfigInvalid, format!("source `{name}`: {what}"));
     match (&entry.url, &entry.url_file) {
         (Some(url), None) => match url.expose().strip_prefix("env:") {
-            Some(key) => variable(key).map(Secret::new).ok_or_else(|| missing(format!("variable {key} is not set"))),
+            Some(key) => variable(key)
+                .map(Secret::new)
+                .ok_or_else(|| missing(format!("variable {key} is not set"))),
             None => Ok(url.clone()),
         },
         (None, Some(path)) => match std::fs::read_to_string(path) {
@@ -204,8 +222,10 @@ fn address(url: &str) -> Result<String> {
             };
             Ok(format!("{scheme}://{rest}"))
         }
-        _ => Err(Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
-            .remedy("Sources are postgres://…, mysql://… and sqlite://PATH.")),
+        _ => Err(
+            Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
+                .remedy("Sources are postgres://…, mysql://… and sqlite://PATH."),
+        ),
     }
 }
 
@@ -245,7 +265,12 @@ pub(crate) fn choose_destination(
         Place::Folder(folder) => folder.display().to_string(),
         Place::S3 { bucket, prefix } => format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned(),
     };
-    Ok(DestinationChoice { name, place, allow_plaintext, single_writer })
+    Ok(DestinationChoice {
+        name,
+        place,
+        allow_plaintext,
+        single_writer,
+    })
 }
 
 fn place(location: &str) -> Result<Place> {
@@ -260,9 +285,15 @@ fn place(location: &str) -> Result<Place> {
     };
     let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.is_empty() {
-        return Err(Failure::new(Code::UsageInvalid, format!("`{location}` names no bucket")));
+        return Err(Failure::new(
+            Code::UsageInvalid,
+            format!("`{location}` names no bucket"),
+        ));
     }
-    Ok(Place::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
+    Ok(Place::S3 {
+        bucket: bucket.to_owned(),
+        prefix: prefix.trim_matches('/').to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -283,7 +314,13 @@ mod tests {
     fn a_name_is_looked_up_and_an_unknown_one_is_named() {
         let file: SettingsFile = toml::from_str("[sources.shop]\nurl = \"env:SHOP_URL\"").unwrap();
         let variable = |key: &str| (key == "SHOP_URL").then(|| "mysql://a@b/c".to_owned());
-        assert_eq!(choose_source(&file, Some("shop"), false, variable).unwrap().url.expose(), "mysql://a@b/c");
+        assert_eq!(
+            choose_source(&file, Some("shop"), false, variable)
+                .unwrap()
+                .url
+                .expose(),
+            "mysql://a@b/c"
+        );
         let failure = choose_source(&file, Some("store"), false, |_| None).unwrap_err();
         assert!(failure.action().contains("shop"), "{}", failure.action());
     }
@@ -302,7 +339,13 @@ mod tests {
     fn destinations_are_folders_or_buckets() {
         let file = SettingsFile::default();
         let s3 = choose_destination(&file, Some("s3://lake/a/b/"), false, false).unwrap();
-        assert_eq!(s3.place, Place::S3 { bucket: "lake".to_owned(), prefix: "a/b".to_owned() });
+        assert_eq!(
+            s3.place,
+            Place::S3 {
+                bucket: "lake".to_owned(),
+                prefix: "a/b".to_owned()
+            }
+        );
         assert_eq!(s3.name, "s3://lake/a/b");
         let folder = choose_destination(&file, None, false, false).unwrap();
         assert!(matches!(&folder.place, Place::Folder(path) if path.is_absolute()));

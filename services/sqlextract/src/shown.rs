@@ -29,7 +29,11 @@ pub(crate) fn text(file: &SettingsFile, origin: bool, variable: impl Fn(&str) ->
             (None, Some(value)) => (value, "file".to_owned()),
             (None, None) => (default.to_owned(), "default".to_owned()),
         };
-        let value = if secret && value.contains("://") { "(a URL, not shown)".to_owned() } else { value };
+        let value = if secret && value.contains("://") {
+            "(a URL, not shown)".to_owned()
+        } else {
+            value
+        };
         let _ = match origin {
             true => writeln!(text, "{key} = {value}  # {from}"),
             false => writeln!(text, "{key} = {value}"),
@@ -72,6 +76,9 @@ mod tests {
         let url = "postgres://a:secret@b/c".to_owned();
         let shown = text(&file, true, |key| (key == "SQLEXTRACT_SOURCE").then(|| url.clone()));
         assert!(shown.contains("workers = 3  # file"), "{shown}");
-        assert!(shown.contains("# variable SQLEXTRACT_SOURCE") && !shown.contains("secret"), "{shown}");
+        assert!(
+            shown.contains("# variable SQLEXTRACT_SOURCE") && !shown.contains("secret"),
+            "{shown}"
+        );
     }
 }

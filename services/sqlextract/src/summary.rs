@@ -32,7 +32,11 @@ impl Summary {
         let manifest = records.manifest().await?.map(|stored| stored.record);
         let mut scripts = Vec::new();
         for platform in records.scripts().await? {
-            let key = format!("{}/{}/ingest/{platform}.sql", location.trim_end_matches('/'), records.job());
+            let key = format!(
+                "{}/{}/ingest/{platform}.sql",
+                location.trim_end_matches('/'),
+                records.job()
+            );
             scripts.push((platform, key));
         }
         Ok(Self {
@@ -58,14 +62,22 @@ impl Summary {
     }
 
     pub(crate) fn json(&self, error: Option<Value>) -> Value {
-        let tables: Vec<Value> = self.manifest.iter().flat_map(|m| &m.tables).map(|t| {
-            json!({
-                "table": t.table.to_string(), "rows": t.totals.rows, "batches": t.totals.batches,
-                "chunks": t.totals.chunks, "bytes": t.totals.bytes, "rung": t.rung, "consistency": t.consistency,
+        let tables: Vec<Value> = self
+            .manifest
+            .iter()
+            .flat_map(|m| &m.tables)
+            .map(|t| {
+                json!({
+                    "table": t.table.to_string(), "rows": t.totals.rows, "batches": t.totals.batches,
+                    "chunks": t.totals.chunks, "bytes": t.totals.bytes, "rung": t.rung, "consistency": t.consistency,
+                })
             })
-        }).collect();
-        let scripts: serde_json::Map<String, Value> =
-            self.scripts.iter().map(|(p, at)| (p.to_string(), Value::from(at.clone()))).collect();
+            .collect();
+        let scripts: serde_json::Map<String, Value> = self
+            .scripts
+            .iter()
+            .map(|(p, at)| (p.to_string(), Value::from(at.clone())))
+            .collect();
         let mut summary = json!({
             "job": self.job,
             "outcome": self.outcome(),
@@ -90,11 +102,22 @@ impl Summary {
             return text;
         };
         if self.already_complete {
-            let _ = writeln!(text, "job {} is complete already, since {}", self.job, manifest.finished_at);
-            let _ = writeln!(text, "  to extract again: --restart, or a name with {{date}} or {{run}} in --job or --output");
+            let _ = writeln!(
+                text,
+                "job {} is complete already, since {}",
+                self.job, manifest.finished_at
+            );
+            let _ = writeln!(
+                text,
+                "  to extract again: --restart, or a name with {{date}} or {{run}} in --job or --output"
+            );
         } else {
             let seconds = self.elapsed.as_secs_f64();
-            let _ = writeln!(text, "job {} completed in {seconds:.1} s, consistency: {}", self.job, manifest.consistency);
+            let _ = writeln!(
+                text,
+                "job {} completed in {seconds:.1} s, consistency: {}",
+                self.job, manifest.consistency
+            );
         }
         if self.resumed_batches > 0 && !self.already_complete {
             let _ = writeln!(text, "  resumed: {} batches were there already", self.resumed_batches);
@@ -104,16 +127,28 @@ impl Summary {
             let _ = writeln!(
                 text,
                 "  {}: {} rows in {} batches, {} chunks, {}",
-                table.table, totals.rows, totals.batches, totals.chunks, ByteSize(totals.bytes)
+                table.table,
+                totals.rows,
+                totals.batches,
+                totals.chunks,
+                ByteSize(totals.bytes)
             );
         }
         let _ = writeln!(text, "  manifest: {}", self.manifest_location);
         for (platform, location) in &self.scripts {
             let _ = writeln!(text, "  script for {platform}: {location}");
         }
-        let _ = writeln!(text, "next: sqlextract verify --output {0} --job {1}", self.location, self.job);
+        let _ = writeln!(
+            text,
+            "next: sqlextract verify --output {0} --job {1}",
+            self.location, self.job
+        );
         if self.scripts.is_empty() {
-            let _ = writeln!(text, "      sqlextract generate-ingest --target postgres --output {0} --job {1}", self.location, self.job);
+            let _ = writeln!(
+                text,
+                "      sqlextract generate-ingest --target postgres --output {0} --job {1}",
+                self.location, self.job
+            );
         }
         text
     }

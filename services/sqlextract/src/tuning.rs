@@ -28,11 +28,18 @@ pub(crate) struct Tuning {
 
 impl Tuning {
     pub(crate) fn choose(args: &ExtractArgs, file: &ExtractEntry, source_connections: Option<u32>) -> Result<Self> {
-        let buffer = args.buffer_size.or(file.buffer_size()?).map_or_else(default_buffer, |size| size.0);
+        let buffer = args
+            .buffer_size
+            .or(file.buffer_size()?)
+            .map_or_else(default_buffer, |size| size.0);
         if buffer < LEAST_BUFFER {
             return Err(Failure::new(
                 Code::UsageInvalid,
-                format!("a memory budget of {} is too small; at least {}", ByteSize(buffer), ByteSize(LEAST_BUFFER)),
+                format!(
+                    "a memory budget of {} is too small; at least {}",
+                    ByteSize(buffer),
+                    ByteSize(LEAST_BUFFER)
+                ),
             ));
         }
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
@@ -45,8 +52,11 @@ impl Tuning {
         let workers = asked.map_or_else(|| cores.max(2).min(fitting).min(MOST_AUTO_WORKERS), u64::from);
         let workers = u16::try_from(workers).unwrap_or(u16::MAX);
         // Beside the readers: the snapshot's keeper, and one for questions and second looks.
-        let max_connections =
-            args.max_connections.or(file.max_connections).or(source_connections).unwrap_or(u32::from(workers) + 4);
+        let max_connections = args
+            .max_connections
+            .or(file.max_connections)
+            .or(source_connections)
+            .unwrap_or(u32::from(workers) + 4);
         let share = buffer / 2 / u64::from(workers);
         let part = (share / 8).clamp(5 * MIB, 16 * MIB);
         Ok(Self {
@@ -71,30 +81,58 @@ impl Tuning {
 
 /// A quarter of the memory that the process may use, at most 1 GB.
 fn default_buffer() -> u64 {
-    let cgroup = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
+    let cgroup = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|l| l.starts_with("MemTotal:"))?.to_owned();
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+        line.split_whitespace()
+            .nth(1)?
+            .parse::<u64>()
+            .ok()
+            .map(|kib| kib * 1024)
     });
-    let available = [cgroup, machine].into_iter().flatten().min().unwrap_or(MOST_DEFAULT_BUFFER);
+    let available = [cgroup, machine]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(MOST_DEFAULT_BUFFER);
     (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER)
 }
 
 /// Reads `rows=N,bytes=SIZE,queries=N`, per second each.
 fn rate_limit(text: Option<&str>) -> Result<RateLimit> {
     let mut limit = RateLimit::default();
-    for part in text.unwrap_or_default().split(',').filter(|part| !part.trim().is_empty()) {
+    for part in text
+        .unwrap_or_default()
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+    {
         let bad = || {
             Failure::new(Code::UsageInvalid, format!("`{part}` is no rate limit"))
                 .remedy("Write for example `rows=50000,bytes=20MB,queries=10`; each is per second.")
         };
         let (name, value) = part.split_once('=').ok_or_else(bad)?;
-        let number = || value.replace('_', "").parse::<u64>().ok().and_then(NonZeroU64::new).ok_or_else(bad);
+        let number = || {
+            value
+                .replace('_', "")
+                .parse::<u64>()
+                .ok()
+                .and_then(NonZeroU64::new)
+                .ok_or_else(bad)
+        };
         match name.trim() {
             "rows" => limit.rows = Some(number()?),
-            "bytes" => limit.bytes = Some(ByteSize::parse(value).and_then(|s| NonZeroU64::new(s.0)).ok_or_else(bad)?),
+            "bytes" => {
+                limit.bytes = Some(
+                    ByteSize::parse(value)
+                        .and_then(|s| NonZeroU64::new(s.0))
+                        .ok_or_else(bad)?,
+                )
+            }
             "queries" => limit.queries = Some(number()?),
             _ => return Err(bad()),
         }
@@ -109,7 +147,10 @@ mod tests {
     #[test]
     fn limits_read_their_units() {
         let limit = rate_limit(Some("rows=50_000,bytes=20MB")).unwrap();
-        assert_eq!((limit.rows.map(NonZeroU64::get), limit.bytes.map(NonZeroU64::get)), (Some(50_000), Some(20_000_000)));
+        assert_eq!(
+            (limit.rows.map(NonZeroU64::get), limit.bytes.map(NonZeroU64::get)),
+            (Some(50_000), Some(20_000_000))
+        );
         for bad in ["rows", "rows=0", "rows=x", "speed=1"] {
             assert_eq!(rate_limit(Some(bad)).unwrap_err().code, Code::UsageInvalid, "{bad}");
         }
@@ -117,7 +158,10 @@ mod tests {
 
     #[test]
     fn a_small_budget_gets_few_workers() {
-        let args = ExtractArgs { buffer_size: Some(ByteSize(32 * MIB)), ..ExtractArgs::default() };
+        let args = ExtractArgs {
+            buffer_size: Some(ByteSize(32 * MIB)),
+            ..ExtractArgs::default()
+        };
         let tuning = Tuning::choose(&args, &ExtractEntry::default(), None).unwrap();
         assert_eq!(tuning.workers, 1);
         assert!(tuning.upload_bytes() as u64 <= 16 * MIB);

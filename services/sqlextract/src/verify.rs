@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sqlextract_encoding::{Aggregator, merge_aggregates, read_chunk};
+use sqlextract_encoding::{Aggregator, merge, read_chunk};
 use sqlextract_model::{
     ChunkRecord, Code, ColumnAggregate, Digest, Failure, ManifestEntry, ManifestTable, ObjectKey, Relation, Result,
 };
@@ -24,7 +24,10 @@ pub(crate) struct Verdict {
 
 pub(crate) async fn run(args: &VerifyArgs, file: &SettingsFile) -> Result<Verdict> {
     let job = FinishedJob::open(&args.job, file).await?;
-    let mut verdict = Verdict { job: job.manifest.job.to_string(), ..Verdict::default() };
+    let mut verdict = Verdict {
+        job: job.manifest.job.to_string(),
+        ..Verdict::default()
+    };
     check_listing(&job, args.depth, &mut verdict).await?;
     if args.depth == Depth::Source {
         let variable = |key: &str| std::env::var(key).ok();
@@ -57,12 +60,17 @@ async fn check_listing(job: &FinishedJob, depth: Depth, verdict: &mut Verdict) -
         }
     }
     for (key, bytes) in listed {
-        verdict.findings.push(mismatch(format!("{key} ({bytes} bytes) is foreign: the manifest does not name it")));
+        verdict.findings.push(mismatch(format!(
+            "{key} ({bytes} bytes) is foreign: the manifest does not name it"
+        )));
     }
     for table in &job.manifest.tables {
         let counted = rows.get(&table.table.to_string()).copied().unwrap_or(0);
         if counted != table.totals.rows {
-            let text = format!("the batches of {} hold {counted} rows, its total says {}", table.table, table.totals.rows);
+            let text = format!(
+                "the batches of {} hold {counted} rows, its total says {}",
+                table.table, table.totals.rows
+            );
             verdict.findings.push(mismatch(text).table(&table.table));
         }
     }
@@ -81,19 +89,27 @@ async fn check_chunks(
         match listed.remove(&chunk.key) {
             Some(bytes) if bytes == chunk.bytes => {}
             Some(bytes) => {
-                let text = format!("chunk {} has {bytes} bytes, the manifest says {}", chunk.key, chunk.bytes);
+                let text = format!(
+                    "chunk {} has {bytes} bytes, the manifest says {}",
+                    chunk.key, chunk.bytes
+                );
                 verdict.findings.push(mismatch(text).table(&entry.table));
                 return Ok(());
             }
             None => {
-                verdict.findings.push(mismatch(format!("chunk {} is missing", chunk.key)).table(&entry.table));
+                verdict
+                    .findings
+                    .push(mismatch(format!("chunk {} is missing", chunk.key)).table(&entry.table));
                 return Ok(());
             }
         }
     }
     let rows: u64 = entry.chunks.iter().map(|c| c.rows).sum();
     if rows != entry.rows {
-        let text = format!("the chunks of batch {} hold {rows} rows, the batch says {}", entry.batch.0, entry.rows);
+        let text = format!(
+            "the chunks of batch {} hold {rows} rows, the batch says {}",
+            entry.batch.0, entry.rows
+        );
         verdict.findings.push(mismatch(text).table(&entry.table));
     }
     verdict.rows += rows;
@@ -105,15 +121,24 @@ async fn check_chunks(
     Ok(())
 }
 
-async fn check_bytes(job: &FinishedJob, table: &ManifestTable, entry: &ManifestEntry, verdict: &mut Verdict) -> Result<()> {
+async fn check_bytes(
+    job: &FinishedJob,
+    table: &ManifestTable,
+    entry: &ManifestEntry,
+    verdict: &mut Verdict,
+) -> Result<()> {
     let mut total: Option<Vec<ColumnAggregate>> = None;
     for chunk in &entry.chunks {
         let Some(bytes) = job.records.read_chunk(&chunk.key, None).await? else {
-            verdict.findings.push(mismatch(format!("chunk {} is missing", chunk.key)).table(&table.table));
+            verdict
+                .findings
+                .push(mismatch(format!("chunk {} is missing", chunk.key)).table(&table.table));
             return Ok(());
         };
         if Digest::of(&bytes) != chunk.sha256 {
-            verdict.findings.push(mismatch(format!("chunk {} was changed: its SHA-256 differs", chunk.key)).table(&table.table));
+            verdict
+                .findings
+                .push(mismatch(format!("chunk {} was changed: its SHA-256 differs", chunk.key)).table(&table.table));
             return Ok(());
         }
         match aggregate_chunk(job, table, chunk, bytes) {
@@ -131,14 +156,26 @@ async fn check_bytes(job: &FinishedJob, table: &ManifestTable, entry: &ManifestE
     }
     for (found, said) in total.unwrap_or_default().iter().zip(&entry.columns) {
         if found != said {
-            let text = format!("column {} of batch {} differs: {}", said.name, entry.batch.0, difference(found, said, "the file", "the manifest"));
-            verdict.findings.push(mismatch(text).table(&table.table).column(&*said.name));
+            let text = format!(
+                "column {} of batch {} differs: {}",
+                said.name,
+                entry.batch.0,
+                difference(found, said, "the file", "the manifest")
+            );
+            verdict
+                .findings
+                .push(mismatch(text).table(&table.table).column(&*said.name));
         }
     }
     Ok(())
 }
 
-fn aggregate_chunk(job: &FinishedJob, table: &ManifestTable, chunk: &ChunkRecord, bytes: bytes::Bytes) -> Result<Vec<ColumnAggregate>> {
+fn aggregate_chunk(
+    job: &FinishedJob,
+    table: &ManifestTable,
+    chunk: &ChunkRecord,
+    bytes: bytes::Bytes,
+) -> Result<Vec<ColumnAggregate>> {
     let mut aggregator = Aggregator::new(&table.columns);
     let mut rows = 0;
     for batch in read_chunk(job.manifest.format, &table.columns, bytes)? {
@@ -147,13 +184,20 @@ fn aggregate_chunk(job: &FinishedJob, table: &ManifestTable, chunk: &ChunkRecord
         aggregator.update(&batch)?;
     }
     if rows != chunk.rows {
-        return Err(mismatch(format!("chunk {} holds {rows} rows, the manifest says {}", chunk.key, chunk.rows)));
+        return Err(mismatch(format!(
+            "chunk {} holds {rows} rows, the manifest says {}",
+            chunk.key, chunk.rows
+        )));
     }
     Ok(aggregator.finish())
 }
 
 fn merged(a: &[ColumnAggregate], b: &[ColumnAggregate], table: &ManifestTable) -> Vec<ColumnAggregate> {
-    a.iter().zip(b).zip(&table.columns).map(|((a, b), column)| merge_aggregates(a, b, &column.chunk)).collect()
+    a.iter()
+        .zip(b)
+        .zip(&table.columns)
+        .map(|((a, b), column)| merge(a, b, &column.chunk))
+        .collect()
 }
 
 /// Counts and aggregates of each table against the database, which may have moved on.
@@ -164,21 +208,34 @@ async fn check_source(job: &FinishedJob, source: &dyn Source, verdict: &mut Verd
             Some(sql) => Relation::Query(sql.clone()),
             None => Relation::Table(table.table.clone()),
         };
-        let (rows, columns) = source.aggregate(&relation, table.filter.as_deref(), &table.columns).await?;
+        let (rows, columns) = source
+            .aggregate(&relation, table.filter.as_deref(), &table.columns)
+            .await?;
         if rows != table.totals.rows {
-            let text = format!("{} has {rows} rows in the source, {} in the extraction", table.table, table.totals.rows);
+            let text = format!(
+                "{} has {rows} rows in the source, {} in the extraction",
+                table.table, table.totals.rows
+            );
             differing.push(mismatch(text).table(&table.table));
         }
         for (found, said) in columns.iter().zip(&table.aggregates) {
             let said = comparable(said, found);
             if *found != said {
-                let text = format!("column {} of {} differs: {}", said.name, table.table, difference(found, &said, "the source", "the extraction"));
+                let text = format!(
+                    "column {} of {} differs: {}",
+                    said.name,
+                    table.table,
+                    difference(found, &said, "the source", "the extraction")
+                );
                 differing.push(mismatch(text).table(&table.table).column(&*said.name));
             }
         }
     }
     if !differing.is_empty() && source_moved(job, source).await? {
-        let failure = Failure::new(Code::SourceChanged, format!("the source has changed since job {}", job.manifest.job));
+        let failure = Failure::new(
+            Code::SourceChanged,
+            format!("the source has changed since job {}", job.manifest.job),
+        );
         let failure = differing.iter().fold(failure, |f, finding| f.because(finding));
         verdict.findings.push(failure);
         return Ok(());
@@ -201,7 +258,9 @@ fn comparable(said: &ColumnAggregate, found: &ColumnAggregate) -> ColumnAggregat
 
 /// Whether the database shows that it has changed since the extraction; without evidence it is not known to have.
 async fn source_moved(job: &FinishedJob, source: &dyn Source) -> Result<bool> {
-    let Some(then) = job.records.epochs().await?.pop().and_then(|epoch| epoch.evidence) else { return Ok(false) };
+    let Some(then) = job.records.epochs().await?.pop().and_then(|epoch| epoch.evidence) else {
+        return Ok(false);
+    };
     Ok(source.snapshot().await?.is_some_and(|now| *now.evidence() != then))
 }
 
@@ -210,7 +269,11 @@ fn difference(found: &ColumnAggregate, said: &ColumnAggregate, here: &str, there
     if found.count != said.count {
         parts.push(format!("{} values in {here}, {} in {there}", found.count, said.count));
     }
-    let pairs = [("sum", &found.sum, &said.sum), ("min", &found.min, &said.min), ("max", &found.max, &said.max)];
+    let pairs = [
+        ("sum", &found.sum, &said.sum),
+        ("min", &found.min, &said.min),
+        ("max", &found.max, &said.max),
+    ];
     for (what, found, said) in pairs {
         if found != said {
             let shown = |v: &Option<String>| v.clone().unwrap_or_else(|| "none".to_owned());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use sqlextract_model::{ByteSize, JobId, TableName};
-use sqlextract_runtime::{MemoryBudget, News, ProgressSink, RateLimiter, Severity, TableProgress};
+use sqlextract_runtime::{LimiterState, MemoryBudget, News, ProgressSink, RateLimiter, Severity, TableProgress};
 
 use crate::args::ProgressStyle;
 
@@ -60,7 +60,13 @@ impl View {
             ProgressStyle::Json => Style::Json,
             ProgressStyle::None => Style::None,
         };
-        Self { style, started: Instant::now(), budget, limiter, tables: Mutex::default() }
+        Self {
+            style,
+            started: Instant::now(),
+            budget,
+            limiter,
+            tables: Mutex::default(),
+        }
     }
 
     /// Takes the bars away, so that what follows is not drawn over.
@@ -158,13 +164,22 @@ impl View {
             return line.to_string();
         }
         let clock = format!("{:02}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60);
-        format!("{clock} {name} {}/{} batches {} {}", table.done, table.batches, figures(table, elapsed), self.pressure())
+        format!(
+            "{clock} {name} {}/{} batches {} {}",
+            table.done,
+            table.batches,
+            figures(table, elapsed),
+            self.pressure()
+        )
     }
 
     fn pressure(&self) -> String {
         let memory = format!("mem {}/{}", ByteSize(self.budget.used()), ByteSize(self.budget.limit()));
         match &self.limiter {
-            Some(limiter) => format!("{memory} limiter {}", limiter.state()),
+            Some(limiter) => match limiter.state() {
+                LimiterState::Idle => format!("{memory} limiter idle"),
+                LimiterState::Limited(what) => format!("{memory} limiter holds {what}"),
+            },
             None => memory,
         }
     }
@@ -214,7 +229,12 @@ fn bar_style() -> BarStyle {
 fn figures(table: &Table, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64().max(0.001);
     let rows = table.rows.max(table.rows_read);
-    let mut text = format!("{} rows {}/s {}", short(rows), short((rows as f64 / seconds) as u64), ByteSize(table.bytes));
+    let mut text = format!(
+        "{} rows {}/s {}",
+        short(rows),
+        short((rows as f64 / seconds) as u64),
+        ByteSize(table.bytes)
+    );
     let fresh = table.done - table.resumed.min(table.done);
     if fresh > 0 && table.done < table.batches {
         let left = seconds * (table.batches - table.done) as f64 / fresh as f64;

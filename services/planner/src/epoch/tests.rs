@@ -29,7 +29,11 @@ fn plan(consistency: Consistency, rung: Rung) -> TablePlan {
         estimated_rows: 0,
         estimated_bytes: 0,
         pages: Vec::new(),
-        format: FileFormat { format: Format::Csv, compression: Compression::None, level: None },
+        format: FileFormat {
+            format: Format::Csv,
+            compression: Compression::None,
+            level: None,
+        },
         chunk_bytes: 1,
         consistency,
         evidence: Some(SnapshotEvidence("then".to_owned())),
@@ -39,12 +43,22 @@ fn plan(consistency: Consistency, rung: Rung) -> TablePlan {
 
 fn decide(plan: &TablePlan, committed: u64, evidence: &str, policy: OnSnapshotLost) -> Result<Standing> {
     let evidence = SnapshotEvidence(evidence.to_owned());
-    standing(TableStanding { plan: Some(plan), committed, evidence: Some(&evidence), policy })
+    standing(TableStanding {
+        plan: Some(plan),
+        committed,
+        evidence: Some(&evidence),
+        policy,
+    })
 }
 
 #[test]
 fn a_table_without_a_plan_gets_its_first_generation() {
-    let facts = TableStanding { plan: None, committed: 0, evidence: None, policy: OnSnapshotLost::Fail };
+    let facts = TableStanding {
+        plan: None,
+        committed: 0,
+        evidence: None,
+        policy: OnSnapshotLost::Fail,
+    };
     assert_eq!(standing(facts), Ok(Standing::Plan(Generation::FIRST)));
 }
 
@@ -76,8 +90,14 @@ fn a_lost_snapshot_keeps_the_plan_only_where_nothing_changed() {
 
 #[test]
 fn unlogged_rows_prove_nothing() {
-    let plan = TablePlan { logged: false, ..plan(Consistency::Snapshot, Rung::Blocks) };
-    assert_eq!(decide(&plan, 3, "then", OnSnapshotLost::Auto), Ok(Standing::Plan(Generation(3))));
+    let plan = TablePlan {
+        logged: false,
+        ..plan(Consistency::Snapshot, Rung::Blocks)
+    };
+    assert_eq!(
+        decide(&plan, 3, "then", OnSnapshotLost::Auto),
+        Ok(Standing::Plan(Generation(3)))
+    );
 }
 
 #[test]
