@@ -11,6 +11,7 @@ mod checker;
 mod integer;
 mod keyed;
 mod keys;
+mod literal;
 mod options;
 mod pack;
 mod planner;

@@ -41,16 +41,8 @@ impl Segment {
     /// The first key of one of the segment's batches.
     pub(crate) fn start(&self, batch: u64) -> Vec<KeyValue> {
         match &self.divisible {
-            Some(space) if batch > 0 => {
-                let mut key = space.prefix.clone();
-                // `batches` is at most the number of values, so that starts grow strictly.
-                key.push(
-                    space
-                        .numbering
-                        .value(space.lo + share(space.width, batch, self.batches)),
-                );
-                key
-            }
+            // `batches` is at most the number of values, so that starts grow strictly.
+            Some(space) if batch > 0 => space.key(space.lo + share(space.width, batch, self.batches) + 1),
             _ => self.from.clone(),
         }
     }
@@ -195,5 +187,69 @@ impl Divisible {
                 ..self.clone()
             }),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(lo: i128, values: u128, rows: f64) -> Piece {
+        let numbering = Numbering::Integer;
+        let lo = numbering.number(&KeyValue::Integer(lo)).unwrap();
+        let space = Divisible {
+            prefix: Vec::new(),
+            numbering,
+            lo,
+            width: values - 1,
+        };
+        Piece {
+            from: space.first(),
+            divisible: (values > 1).then_some(space),
+            rows,
+            single_value: values == 1,
+        }
+    }
+
+    fn starts(segments: &[Segment]) -> Vec<Vec<KeyValue>> {
+        segments
+            .iter()
+            .flat_map(|segment| (0..segment.batches).map(|batch| segment.start(batch)))
+            .collect()
+    }
+
+    fn integers(starts: &[Vec<KeyValue>]) -> Vec<i128> {
+        let value = |key: &Vec<KeyValue>| match key[0] {
+            KeyValue::Integer(value) => value,
+            _ => panic!("{key:?}"),
+        };
+        starts.iter().map(value).collect()
+    }
+
+    #[test]
+    fn batches_of_one_value_each_have_a_start_each() {
+        for rows in [8.0, 80.0] {
+            let starts = integers(&starts(&pack(vec![piece(-4, 8, rows), piece(4, 1, 1.0)], 1.0)));
+            assert_eq!(starts[..8], [-4, -3, -2, -1, 0, 1, 2, 3], "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn starts_grow_through_empty_light_and_heavy_pieces() {
+        let pieces = vec![
+            piece(0, 10, 0.0),
+            piece(10, 1_000, 950.0),
+            piece(2_000, 1, 0.0),
+            piece(3_000, 50, 40.0),
+            piece(4_000, 1, 700.0),
+            piece(5_000, 2, 900.0),
+            piece(6_000, 1 << 100, 1e6),
+        ];
+        let segments = pack(pieces, 100.0);
+        let starts = integers(&starts(&segments));
+        assert!(starts.is_sorted_by(|a, b| a < b), "{starts:?}");
+        assert_eq!(starts[0], 0);
+        let heavy = starts.iter().filter(|start| **start >= 6_000).count();
+        assert!((9_000..=10_100).contains(&heavy), "{heavy}");
     }
 }

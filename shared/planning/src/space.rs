@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use sqlextract_model::{Dialect, KeyKind, KeyValue};
 
+use crate::literal;
+
 /// How values of a column with a known order are numbered, from 0 to 2^128-1 in that order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbering {
@@ -325,85 +327,4 @@ fn digits(place: f64, base: f64, count: usize) -> impl Iterator<Item = usize> {
         rest = (scaled - digit).clamp(0.0, 1.0);
         digit as usize
     })
-}
-
-mod literal {
-    //! Numbers, dates and timestamps in the databases' own text.
-
-    const DAY: f64 = 86_400.0;
-
-    /// Seconds since the year 0 for dates and timestamps, else the number.
-    pub(super) fn place(text: &str) -> Option<f64> {
-        moment(text)
-            .or_else(|| text.parse().ok())
-            .filter(|place: &f64| place.is_finite())
-    }
-
-    pub(super) fn text(place: f64, like: &str) -> Option<String> {
-        if moment(like).is_none() {
-            return Some(format!("{place}"));
-        }
-        let (year, month, day) = civil((place / DAY).floor() as i64);
-        if !(1..=9999).contains(&year) {
-            return None;
-        }
-        let date = format!("{year:04}-{month:02}-{day:02}");
-        let second = place.rem_euclid(DAY) as u32;
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        match like.get(10..11) {
-            None => Some(date),
-            // A zone stays as it was given, so that the guess means an instant wherever the bounds do.
-            Some(between) => Some(format!(
-                "{date}{between}{hour:02}:{minute:02}:{second:02}{}",
-                zone(like)
-            )),
-        }
-    }
-
-    fn zone(like: &str) -> &str {
-        let start = like
-            .get(19..)
-            .and_then(|rest| rest.find(['+', '-', 'Z']))
-            .map(|at| at + 19);
-        start.map_or("", |at| &like[at..])
-    }
-
-    fn moment(text: &str) -> Option<f64> {
-        let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
-        let dashes = text.get(4..5)? == "-" && text.get(7..8)? == "-";
-        if !dashes || text.ends_with("BC") {
-            return None;
-        }
-        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-        if year == 0 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-            return None;
-        }
-        let clock = match text.len() {
-            10 => 0,
-            _ => number(11, 13)? * 3600 + number(14, 16)? * 60 + number(17, 19)?,
-        };
-        Some(days(i64::from(year), month, day) as f64 * DAY + f64::from(clock))
-    }
-
-    /// Days since 0000-03-01 in the proleptic Gregorian calendar.
-    fn days(year: i64, month: u32, day: u32) -> i64 {
-        let year = if month <= 2 { year - 1 } else { year };
-        let month = (i64::from(month) + 9) % 12;
-        year * 365 + year.div_euclid(4) - year.div_euclid(100)
-            + year.div_euclid(400)
-            + (month * 153 + 2) / 5
-            + i64::from(day)
-            - 1
-    }
-
-    fn civil(days: i64) -> (i64, i64, i64) {
-        let era = days.div_euclid(146_097);
-        let of_era = days.rem_euclid(146_097);
-        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-        let of_year = of_era - (365 * year + year / 4 - year / 100);
-        let month = (5 * of_year + 2) / 153;
-        let day = of_year - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        (era * 400 + year + i64::from(month <= 2), month, day)
-    }
 }

@@ -45,11 +45,7 @@ impl Target {
             bytes
         };
         let unknown = rows == 0 && bytes == 0 && facts.leaves.is_empty();
-        let row_bytes = if rows == 0 {
-            ASSUMED_ROW_BYTES
-        } else {
-            (bytes / rows).max(1)
-        };
+        let row_bytes = bytes.checked_div(rows).map_or(ASSUMED_ROW_BYTES, |bytes| bytes.max(1));
         let batch_rows = options
             .batch_rows
             .unwrap_or_else(|| (batch_bytes(bytes, options) / row_bytes).max(1));
