@@ -9,10 +9,13 @@ use sqlextract_storage::JobRecords;
 /// Pages remembered at once: each is some hundred kilobytes at most.
 const REMEMBERED: usize = 16;
 
+/// The plan's hash and the page's number.
+type PageKey = (Digest, u32);
+
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache {
     plans: Mutex<HashMap<Digest, Arc<TablePlan>>>,
-    pages: Mutex<HashMap<(Digest, u32), Arc<Vec<Batch>>>>,
+    pages: Mutex<HashMap<PageKey, Arc<Vec<Batch>>>>,
 }
 
 impl PlanCache {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlextract_checkpoint::TableState;
 use sqlextract_model::{
-    BatchIndex, Code, Consistency, EpochRecord, EventData, EventKind, ExtractionRequest, Failure, JobRecord,
+    BatchIndex, Code, Consistency, Epoch, EpochRecord, EventData, EventKind, ExtractionRequest, Failure, JobRecord,
     OnSnapshotLost, Result, SnapshotEvidence, TablePlan, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
@@ -40,45 +40,32 @@ impl Planner {
         asked: &ExtractionRequest,
     ) -> Result<Arc<ActiveJob>> {
         self.deactivate(&record.job);
-        let mut found = Vec::with_capacity(record.tables.len());
-        for table in &record.tables {
-            let plan = records.latest_plan(&table.segment).await?;
-            let committed = match &plan {
-                Some(plan) => records.committed(&table.segment, plan.record.generation).await?,
-                None => Vec::new(),
-            };
-            found.push(Found { plan, committed });
-        }
+        let found = find_tables(records, &record).await?;
         let source = self.ports.source(&record.request.source)?;
         let snapshot = match found.iter().all(Found::finished) {
             true => None,
             false => take_snapshot(source.as_ref(), record.request.consistency).await?,
         };
-        let evidence = snapshot.as_ref().map(|s| s.evidence().clone());
-        let epochs = records.epochs().await?;
-        let mut epoch = EpochRecord {
-            epoch: JobRecords::next_epoch(&epochs),
-            evidence,
-            opened_at: utc_now(),
-        };
-        while !records.create_epoch(&epoch).await?.ours {
-            epoch.epoch = epoch.epoch.next();
-        }
+        let epoch = create_epoch(records, snapshot.as_deref()).await?;
         let standings = standings(&found, epoch.evidence.as_ref(), asked.on_snapshot_lost)?;
-        let lost = standings.iter().any(|s| s.lost_its_snapshot());
+        if standings.iter().any(|s| s.lost_its_snapshot()) {
+            self.announce_epoch(EventKind::SnapshotLost, &record, epoch.epoch)
+                .await?;
+        }
         let mut tables = Vec::with_capacity(found.len());
-        for ((table, found), standing) in record.tables.iter().zip(found).zip(&standings) {
-            self.report_standing(&table.name, *standing, found.plan.as_ref().map(|p| &p.record), asked);
+        for ((table, found), standing) in record.tables.iter().zip(found).zip(standings) {
+            self.report_standing(&table.name, standing, found.plan.as_ref().map(|p| &p.record), asked);
             tables.push(match (standing, found.plan) {
                 (Standing::Plan(generation), _) => {
+                    let (batch_rows, chunk_bytes) = (asked.batch_rows, asked.chunk_bytes);
+                    let (record, epoch) = (&record, &epoch);
                     let to_plan = TableToPlan {
-                        record: &record,
+                        record,
                         table,
-                        generation: *generation,
-                        epoch: epoch.epoch,
-                        evidence: epoch.evidence.as_ref(),
-                        batch_rows: asked.batch_rows,
-                        chunk_bytes: asked.chunk_bytes,
+                        generation,
+                        epoch,
+                        batch_rows,
+                        chunk_bytes,
                     };
                     let plan = self
                         .create_plan(records, to_plan, snapshot.as_ref().map(|s| s.token()))
@@ -97,12 +84,6 @@ impl Planner {
                 }
             });
         }
-        if lost {
-            let about = format!("epoch-{}", epoch.epoch.0);
-            let data = EventData::of(record.job.clone());
-            self.announce(EventKind::SnapshotLost, &about, record.source.dialect.as_str(), data)
-                .await?;
-        }
         let open = self.activate(ActiveJob {
             record,
             tables,
@@ -111,11 +92,20 @@ impl Planner {
         });
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
-        let data = EventData::of(open.record.job.clone());
-        let about = format!("epoch-{}", open.epoch.0);
-        self.announce(EventKind::Planned, &about, open.record.source.dialect.as_str(), data)
+        self.announce_epoch(EventKind::Planned, &open.record, open.epoch)
             .await?;
         Ok(open)
+    }
+
+    async fn announce_epoch(&self, kind: EventKind, record: &JobRecord, epoch: Epoch) -> Result<()> {
+        let about = format!("epoch-{}", epoch.0);
+        self.announce(
+            kind,
+            &about,
+            record.source.dialect.as_str(),
+            EventData::of(record.job.clone()),
+        )
+        .await
     }
 
     async fn begin_checkpoint(&self, open: &ActiveJob) -> Result<()> {
@@ -189,6 +179,32 @@ fn table_state(table: &ActiveTable) -> TableState {
         batches: plan.batches,
         done,
     }
+}
+
+async fn find_tables(records: &JobRecords, record: &JobRecord) -> Result<Vec<Found>> {
+    let mut found = Vec::with_capacity(record.tables.len());
+    for table in &record.tables {
+        let plan = records.latest_plan(&table.segment).await?;
+        let committed = match &plan {
+            Some(plan) => records.committed(&table.segment, plan.record.generation).await?,
+            None => Vec::new(),
+        };
+        found.push(Found { plan, committed });
+    }
+    Ok(found)
+}
+
+/// Stores the next epoch; another process may have taken its number.
+async fn create_epoch(records: &JobRecords, snapshot: Option<&dyn Snapshot>) -> Result<EpochRecord> {
+    let mut epoch = EpochRecord {
+        epoch: JobRecords::next_epoch(&records.epochs().await?),
+        evidence: snapshot.map(|s| s.evidence().clone()),
+        opened_at: utc_now(),
+    };
+    while !records.create_epoch(&epoch).await?.ours {
+        epoch.epoch = epoch.epoch.next();
+    }
+    Ok(epoch)
 }
 
 async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Result<Option<Arc<dyn Snapshot>>> {

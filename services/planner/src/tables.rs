@@ -1,8 +1,8 @@
 //! One table's plan: facts from the source, decisions from `type-mapping` and `planning`, stored create-only.
 
 use sqlextract_model::{
-    Batch, BatchIndex, Code, ColumnOverride, Consistency, Epoch, ExtractionRequest, Failure, FileFormat, Generation,
-    JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result, Selection, SnapshotEvidence,
+    Batch, BatchIndex, Code, ColumnOverride, Consistency, EpochRecord, ExtractionRequest, Failure, FileFormat,
+    Generation, JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result, Selection,
     SnapshotToken, SourceFacts, TableFacts, TablePlan,
 };
 use sqlextract_planning::{Answer, PlanOptions, Question, Split};
@@ -29,8 +29,7 @@ pub(crate) struct TableToPlan<'a> {
     pub(crate) record: &'a JobRecord,
     pub(crate) table: &'a JobTable,
     pub(crate) generation: Generation,
-    pub(crate) epoch: Epoch,
-    pub(crate) evidence: Option<&'a SnapshotEvidence>,
+    pub(crate) epoch: &'a EpochRecord,
     pub(crate) batch_rows: Option<u64>,
     pub(crate) chunk_bytes: u64,
 }
@@ -203,7 +202,7 @@ fn table_plan(
         table: to_plan.table.name.clone(),
         segment: to_plan.table.segment.clone(),
         generation: to_plan.generation,
-        epoch: to_plan.epoch,
+        epoch: to_plan.epoch.epoch,
         plan_id,
         source: to_plan.record.source.clone(),
         relation: to_plan.table.relation.clone(),
@@ -223,7 +222,7 @@ fn table_plan(
         } else {
             Consistency::Batch
         },
-        evidence: to_plan.evidence.cloned(),
+        evidence: to_plan.epoch.evidence.clone(),
         logged: planned.facts.logged,
     }
 }

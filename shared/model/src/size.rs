@@ -57,7 +57,7 @@ impl fmt::Display for ByteSize {
             (1_000, "kB"),
         ];
         match STEPS.iter().find(|(step, _)| self.0 >= *step) {
-            Some((step, unit)) if self.0 % step == 0 => write!(f, "{} {unit}", self.0 / step),
+            Some((step, unit)) if self.0.is_multiple_of(*step) => write!(f, "{} {unit}", self.0 / step),
             Some((step, unit)) => write!(f, "{:.1} {unit}", self.0 as f64 / *step as f64),
             None => write!(f, "{} B", self.0),
         }
