@@ -21,7 +21,9 @@ mod temporal;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlextract_model::{ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts};
+use sqlextract_model::{
+    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts,
+};
 
 use self::address::Address;
 use self::connection::Connections;

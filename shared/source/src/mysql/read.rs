@@ -115,6 +115,7 @@ async fn prove_empty(connections: &Arc<Connections>, request: &ReadRequest<'_>) 
 struct Reader {
     table: TableName,
     relation: Relation,
+    filter: Option<String>,
     columns: Vec<ColumnMapping>,
     schema: SchemaRef,
     statement: Statement,
@@ -129,6 +130,10 @@ struct Pending {
     decoders: Vec<ColumnDecoder>,
     rows: usize,
     bytes: usize,
+    /// Of every row.
+    fixed_bytes: usize,
+    /// Positions of the columns whose values add their own bytes.
+    variable: Vec<usize>,
 }
 
 impl Reader {
@@ -142,6 +147,7 @@ impl Reader {
         Ok(Self {
             table: request.table.clone(),
             relation: request.relation.clone(),
+            filter: request.filter.map(str::to_owned),
             columns: request.columns.to_vec(),
             schema: Arc::new(Schema::new(fields)),
             statement,
@@ -160,6 +166,11 @@ impl Reader {
         mut acknowledged: mpsc::Receiver<()>,
     ) -> Result<ReadSummary> {
         schema::check_declared(&mut lease, &self.relation, &self.columns).await?;
+        if let Some(filter) = &self.filter {
+            // One like `a) OR (b` would leave its brackets, and with them the range; alone it is no condition.
+            let alone = Statement::new(format!("SELECT 1 FROM {} WHERE\n{filter}\n", from(&self.relation)));
+            lease.prepare(&alone, "the server does not accept the filter").await?;
+        }
         let prepared = lease.prepare(&self.statement, "cannot read the rows").await?;
         schema::check_types(sqlx::Statement::columns(&prepared), &self.columns)?;
         let mut pending = self.pending()?;
@@ -175,17 +186,13 @@ impl Reader {
                 return Err(stopped());
             }
             let size = self.size(&row, &pending, summary.rows)?;
-            summary.bytes += size.wire;
-            if pending.rows > 0 && pending.bytes + size.arrow > self.limits.record_batch_bytes {
+            if pending.rows > 0 && pending.bytes + size > self.limits.record_batch_bytes {
                 self.flush(&mut pending, &batches, &mut acknowledged).await?;
             }
-            for (i, decoder) in pending.decoders.iter_mut().enumerate() {
-                let pushed = decoder.push(cell::raw(&row, i));
-                pushed.map_err(|refusal| self.refused(&row, i, summary.rows, refusal))?;
-            }
+            summary.bytes += self.decode(&row, &mut pending, summary.rows)?;
             summary.rows += 1;
             pending.rows += 1;
-            pending.bytes += size.arrow;
+            pending.bytes += size;
             if pending.bytes >= self.limits.record_batch_bytes || pending.rows >= self.limits.record_batch_rows {
                 self.flush(&mut pending, &batches, &mut acknowledged).await?;
             }
@@ -203,11 +210,24 @@ impl Reader {
     }
 
     fn pending(&self) -> Result<Pending> {
-        let decoders = self.columns.iter().map(ColumnDecoder::new).collect::<Result<_>>()?;
+        let decoders = self
+            .columns
+            .iter()
+            .map(ColumnDecoder::new)
+            .collect::<Result<Vec<_>>>()?;
+        let fixed_bytes = decoders.iter().map(ColumnDecoder::fixed_bytes).sum();
+        let variable = decoders
+            .iter()
+            .enumerate()
+            .filter(|(_, d)| d.is_variable())
+            .map(|(i, _)| i)
+            .collect();
         Ok(Pending {
             decoders,
             rows: 0,
             bytes: 0,
+            fixed_bytes,
+            variable,
         })
     }
 
@@ -228,8 +248,21 @@ impl Reader {
         acknowledged.recv().await.ok_or_else(stopped)
     }
 
-    /// What the row takes; a row that is too large is refused, here or by the guard before it was sent.
-    fn size(&self, row: &MySqlRow, pending: &Pending, position: u64) -> Result<RowSize> {
+    /// Decodes a row's cells and counts its bytes on the wire: with a byte of length each, and the packet's header.
+    fn decode(&self, row: &MySqlRow, pending: &mut Pending, position: u64) -> Result<u64> {
+        let mut bytes = 5 + pending.decoders.len() as u64;
+        for (i, decoder) in pending.decoders.iter_mut().enumerate() {
+            let raw = cell::raw(row, i);
+            bytes += raw.map_or(0, |raw| raw.len() as u64);
+            decoder
+                .push(raw)
+                .map_err(|refusal| self.refused(row, i, position, refusal))?;
+        }
+        Ok(bytes)
+    }
+
+    /// Bytes that the row takes in arrays. One that is too large is refused, here or by the guard before it was sent.
+    fn size(&self, row: &MySqlRow, pending: &Pending, position: u64) -> Result<usize> {
         if let Some(guard) = &self.guard
             && let Some(lengths) = cell::text(row, guard.index)?
         {
@@ -238,25 +271,17 @@ impl Reader {
             let (column, length) = largest.map_or((0, 0), |(column, length)| (*column, length));
             return Err(self.too_large(row, column, length, position));
         }
-        // A byte of length per column and the packet's header.
-        let mut size = RowSize {
-            arrow: 0,
-            wire: 5 + pending.decoders.len() as u64,
-        };
+        let mut bytes = pending.fixed_bytes;
         let mut largest = (0, 0);
-        for (i, decoder) in pending.decoders.iter().enumerate() {
-            let length = cell::raw(row, i).map_or(0, <[u8]>::len);
-            size.wire += length as u64;
-            size.arrow += decoder.fixed_bytes();
-            if decoder.is_variable() {
-                size.arrow += length;
-                largest = largest.max((length, i));
-            }
+        for i in &pending.variable {
+            let length = cell::raw(row, *i).map_or(0, <[u8]>::len);
+            bytes += length;
+            largest = largest.max((length, *i));
         }
-        if size.arrow > self.limits.row_bytes {
+        if bytes > self.limits.row_bytes {
             return Err(self.too_large(row, largest.1, largest.0 as u64, position));
         }
-        Ok(size)
+        Ok(bytes)
     }
 
     fn too_large(&self, row: &MySqlRow, column: usize, length: u64, position: u64) -> Failure {
@@ -296,10 +321,4 @@ impl Reader {
             parts.join(", ")
         }
     }
-}
-
-/// Bytes of one row, off the wire and in arrays.
-struct RowSize {
-    wire: u64,
-    arrow: usize,
 }

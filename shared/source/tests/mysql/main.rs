@@ -1,0 +1,13 @@
+//! The MySQL adapter against a real server, MySQL or MariaDB: `SQLEXTRACT_TEST_MYSQL` is the URL of its root.
+
+#![cfg(test)]
+
+mod support;
+
+mod aggregates;
+mod failures;
+mod keys;
+mod queries;
+mod reading;
+mod sessions;
+mod types;
