@@ -1,1 +1,16 @@
-//! What the scenarios share.
+//! What the scenarios share: the executable as a process, scratch databases, and readers that are not ours.
+
+mod chunks;
+mod databases;
+mod dice;
+mod process;
+
+pub use chunks::{Job, all_files};
+pub use databases::{Database, Dialect, Rows};
+pub use dice::Dice;
+pub use process::{Run, Running, Scenario, eventually, pause, python, variable};
+
+/// Whether the long form of a scenario is asked for.
+pub fn full_size() -> bool {
+    std::env::var_os("SQLEXTRACT_TEST_FULL").is_some_and(|value| value == "1")
+}

@@ -1,0 +1,227 @@
+//! The executable, run as its users run it.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// No scenario's single command may take longer.
+const DEADLINE: Duration = Duration::from_secs(240);
+
+/// An address or a program that the test command provides.
+pub fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `tests/run` sets it"))
+}
+
+/// Waits until the condition holds, and says what did not come true.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < end, "{what} did not come true within {DEADLINE:?}");
+        pause(Duration::from_millis(2));
+    }
+}
+
+/// Gives others the time; only for the steps of a poll and for moments drawn by lot.
+pub fn pause(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(left) = end
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+    {
+        std::thread::park_timeout(left);
+    }
+}
+
+/// Runs one of our Python programs with JSON in, and returns the JSON it writes.
+pub fn python(script: &str, input: &Value) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("embedded").join(script);
+    let mut child = Command::new(variable("SQLEXTRACT_TEST_PYTHON"))
+        .arg(&file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("SQLEXTRACT_TEST_PYTHON starts");
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    // A program that ends early says why itself.
+    let _ = stdin.write_all(input.to_string().as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program can be waited for");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} failed on {input}:\n{told}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{script} wrote no JSON: {e}"))
+}
+
+/// A folder of its own for a test: sources, outputs, the checkpoint.
+#[derive(Debug)]
+pub struct Scenario {
+    folder: TempDir,
+    started: AtomicU32,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scenario {
+    pub fn new() -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        Self {
+            folder,
+            started: AtomicU32::new(0),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn output(&self) -> PathBuf {
+        self.path("out")
+    }
+
+    /// The executable with these arguments, nothing inherited that would change what it does.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(variable("SQLEXTRACT_BINARY"));
+        for (name, _) in std::env::vars() {
+            if name.starts_with("SQLEXTRACT_") || name.starts_with("AWS_") || name == "DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    pub fn start(&self, mut command: Command) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let [stdout, stderr] = ["stdout", "stderr"].map(|name| self.path(&format!("{name}-{number}")));
+        let open = |path: &Path| File::create(path).expect("the temporary folder takes files");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(open(&stdout))
+            .stderr(open(&stderr))
+            .spawn()
+            .expect("SQLEXTRACT_BINARY starts");
+        Running { child, stdout, stderr }
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        self.start(self.command(arguments)).wait()
+    }
+
+    /// `extract` into the scenario's output, with the summary as JSON.
+    pub fn start_extract(&self, source: &str, arguments: &[&str]) -> Running {
+        let output = self.output();
+        let output = output.to_str().expect("temporary paths are text");
+        let mut all = vec!["extract", "--json", "--source", source, "--output", output];
+        all.extend(["--progress", "none"]);
+        all.extend(arguments);
+        self.start(self.command(&all))
+    }
+
+    pub fn extract(&self, source: &str, arguments: &[&str]) -> Run {
+        self.start_extract(source, arguments).wait()
+    }
+
+    /// A command about the job of a run, by its manifest.
+    pub fn about(&self, run: &Run, command: &str, arguments: &[&str]) -> Run {
+        let manifest = run.json["manifest"].as_str().expect("the run has a manifest");
+        let mut all = vec![command, "--manifest", manifest];
+        all.extend(arguments);
+        self.run(&all)
+    }
+}
+
+/// A process that is at work; it does not outlive its test.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: PathBuf,
+    stderr: PathBuf,
+}
+
+impl Running {
+    /// `kill -9`, and waits until the process is gone. Returns whether it was still at work.
+    pub fn kill(mut self) -> bool {
+        let ended = self.child.try_wait().expect("a child can be waited for").is_some();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        !ended
+    }
+
+    /// Sends a signal, given as `kill` takes it.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill is in the PATH").success());
+    }
+
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    pub fn wait(mut self) -> Run {
+        eventually("the end of the process", || self.ended());
+        let status = self.child.wait().expect("a child can be waited for");
+        let read = |path: &Path| {
+            let bytes = std::fs::read(path).expect("what the process wrote can be read");
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let stdout = read(&self.stdout);
+        Run {
+            exit: status.code().unwrap_or(-1),
+            json: serde_json::from_str(&stdout).unwrap_or(Value::Null),
+            stdout,
+            stderr: read(&self.stderr),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a process left.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub exit: i32,
+    /// Standard output, where it is JSON.
+    pub json: Value,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The exit code that is due, or a panic with everything that was said.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.exit, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, parts: &[&str]) -> Self {
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is not in: {}", self.stderr);
+        }
+        self
+    }
+
+    #[track_caller]
+    pub fn outcome(self, outcome: &str) -> Self {
+        assert_eq!(self.json["outcome"], outcome, "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+}
