@@ -34,12 +34,13 @@ pub(crate) struct ParquetChunks {
     schema: TypePtr,
     properties: Arc<WriterProperties>,
     chunk_bytes: u64,
-    /// Arrow bytes of a full row group.
-    group_bytes: usize,
+    memory_bytes: usize,
     /// What encoding one column takes beside its pages: open page, dictionary, compressor.
     working_bytes: usize,
     pending_rows: usize,
     pending_weight: usize,
+    /// The longest value of the pending rows, in bytes.
+    longest: usize,
     file: Option<OpenFile>,
     sizes: Sizes,
     peak: usize,
@@ -89,8 +90,14 @@ impl ParquetChunks {
         settings.columns.iter().try_for_each(refuse_unwritable)?;
         let page_bytes = (settings.memory_bytes / 32).clamp(64 << 10, 1 << 20);
         let working_bytes = 6 * page_bytes + compressor_bytes(compression);
-        // All rows of the group, plus the largest column once more as pages, which may be nearly all of it.
-        let group_bytes = settings.memory_bytes.saturating_sub(working_bytes) * 5 / 11;
+        if working_bytes > settings.memory_bytes / 2 {
+            let message = format!(
+                "this compression level takes {working_bytes} of {} bytes",
+                settings.memory_bytes
+            );
+            let remedy = "Choose a lower level, fewer workers, or more memory.";
+            return Err(Failure::new(Code::UsageInvalid, message).remedy(remedy));
+        }
         let fields: Vec<_> = settings.columns.iter().map(ColumnMapping::field).collect();
         let schema = ArrowSchemaConverter::new()
             .convert(&Schema::new(fields))
@@ -120,10 +127,11 @@ impl ParquetChunks {
             schema,
             properties: Arc::new(properties),
             chunk_bytes: settings.chunk_bytes,
-            group_bytes: group_bytes.clamp(1, ROW_GROUP_BYTES),
+            memory_bytes: settings.memory_bytes,
             working_bytes,
             pending_rows: 0,
             pending_weight: 0,
+            longest: 0,
             file: None,
             peak: 0,
         })
@@ -131,7 +139,9 @@ impl ParquetChunks {
 
     pub(crate) fn write(&mut self, batch: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
         let mut rest = batch.clone();
+        let longest = weight::longest(batch);
         while rest.num_rows() > 0 {
+            self.longest = self.longest.max(longest);
             let room = self.group_weight().saturating_sub(self.pending_weight);
             let rows = weight::rows_within(&rest, room).min(ROW_GROUP_ROWS - self.pending_rows);
             if rows == rest.num_rows() {
@@ -140,8 +150,10 @@ impl ParquetChunks {
             }
             // A row that no row group has room for makes one of its own.
             let rows = if rows == 0 && self.pending_rows == 0 { 1 } else { rows };
-            self.collect(&rest.slice(0, rows));
-            rest = rest.slice(rows, rest.num_rows() - rows);
+            if rows > 0 {
+                self.collect(&rest.slice(0, rows));
+                rest = rest.slice(rows, rest.num_rows() - rows);
+            }
             self.write_group(out)?;
         }
         Ok(())
@@ -164,9 +176,22 @@ impl ParquetChunks {
 
     /// Arrow bytes that the pending row group shall have: what is left of the chunk in equal parts.
     fn group_weight(&self) -> usize {
+        let most = self.most_weight();
         let left = (self.left_in_chunk() / self.sizes.ratio()).max(1.0);
-        let groups = (left / self.group_bytes as f64).ceil();
-        ((left / groups) as usize).clamp(1, self.group_bytes)
+        let groups = (left / most as f64).ceil();
+        ((left / groups) as usize).clamp(1, most)
+    }
+
+    /// Arrow bytes that a row group may have at most. The memory must hold all its rows, and its largest column once
+    /// more as pages, which may be nearly all of it and grow by a sixth when nothing in it can be compressed.
+    fn most_weight(&self) -> usize {
+        (self.memory_bytes.saturating_sub(self.working_bytes()) * 5 / 11).clamp(1, ROW_GROUP_BYTES)
+    }
+
+    /// What encoding a column takes beside its rows and its pages. A page is gathered, then put together with its
+    /// levels, then compressed; it has the longest value at least.
+    fn working_bytes(&self) -> usize {
+        self.working_bytes + 2 * self.longest
     }
 
     /// Stored bytes until the chunk has its size, with the footer's share taken off.
@@ -196,12 +221,12 @@ impl ParquetChunks {
         };
         let before = file.writer.bytes_written();
         let mut group = file.writer.next_row_group().map_err(broken)?;
-        let mut held: usize = self.memory_bytes();
+        let (mut held, working) = (self.memory_bytes(), self.working_bytes());
         for column in &mut self.columns {
             let pending = std::mem::take(&mut column.pending);
             let chunk = column.form.encode(&pending).map_err(broken)?;
             let stored = usize::try_from(chunk.close().metadata.compressed_size()).unwrap_or(0);
-            self.peak = self.peak.max(held + stored + self.working_bytes + file.pipe.len());
+            self.peak = self.peak.max(held + stored + stored / 6 + working + file.pipe.len());
             drop(pending);
             held -= std::mem::take(&mut column.retained);
             file.pipe.reserve(stored);
@@ -218,6 +243,7 @@ impl ParquetChunks {
         self.file = Some(file);
         self.pending_rows = 0;
         self.pending_weight = 0;
+        self.longest = 0;
         if self.left_in_chunk() <= self.chunk_bytes as f64 * (1.0 - FULL) {
             self.end_chunk(out)?;
         }

@@ -3,7 +3,7 @@
 //! | type | text |
 //! | --- | --- |
 //! | integers, decimals | digits; a decimal always with its whole scale, never an exponent |
-//! | floats | the shortest digits that read back as the same float: `1.5`, `1e300`, `-0`, `NaN`, `Infinity`, `-Infinity` |
+//! | floats | the shortest digits that read back as the same float: `1.5`, `1e+300`, `-0`, `NaN`, `Infinity`, `-Infinity` |
 //! | dates | `2024-02-29`; beyond four digits `12024-02-29`; before year 1 `0044-03-15 BC` (44 BC) |
 //! | times | `12:30:00`, with six digits of a second only where they are not zero |
 //! | timestamps | `2024-02-29 12:30:00.250000`; of an instant with `+00:00`; ` BC` at the end |

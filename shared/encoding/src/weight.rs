@@ -34,6 +34,29 @@ pub(crate) fn of_batch(batch: &RecordBatch, from: usize, rows: usize) -> usize {
         .sum()
 }
 
+/// Bytes of the longest single value that has no fixed width.
+pub(crate) fn longest(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|array| longest_of(array.as_ref()))
+        .max()
+        .unwrap_or(0)
+}
+
+fn longest_of(array: &dyn Array) -> usize {
+    fn steps(offsets: &[i32]) -> usize {
+        offsets.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0) as usize
+    }
+    match array.data_type() {
+        DataType::Utf8 => steps(array.as_string::<i32>().value_offsets()),
+        DataType::Binary => steps(array.as_binary::<i32>().value_offsets()),
+        // A list is encoded as one: its elements stay in one page.
+        DataType::List(_) => (0..array.len()).map(|row| of_rows(array, row, 1)).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// What an array keeps alive. A builder's slack counts; an array with far more behind it is a slice of something that
 /// others hold too, and counts as its own share.
 pub(crate) fn retained(array: &ArrayRef) -> usize {

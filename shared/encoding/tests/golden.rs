@@ -1,0 +1,203 @@
+//! The exact text of every type.
+
+mod support;
+
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::datatypes::Int32Type;
+use sqlextract_encoding::{TextKind, TextWriter};
+use sqlextract_model::{ChunkType, ColumnMapping, Compression, Format, TimestampUnit};
+use support::*;
+
+const DAY: i64 = 86_400_000_000;
+
+fn table() -> (Vec<ColumnMapping>, RecordBatch) {
+    let micros = |utc| ChunkType::Timestamp {
+        unit: TimestampUnit::Microsecond,
+        utc,
+    };
+    let moments = vec![
+        Some(1_709_209_800_250_000),
+        Some(-1),
+        Some(-735_160 * DAY),
+        Some(3_652_092 * DAY),
+        None,
+    ];
+    let columns = vec![
+        mapping("b", ChunkType::Boolean),
+        mapping("i", ChunkType::Int64),
+        mapping("f", ChunkType::Float64),
+        mapping("g", ChunkType::Float32),
+        mapping("d", ChunkType::Decimal { precision: 9, scale: 2 }),
+        mapping("t", ChunkType::Text),
+        mapping("x", ChunkType::Binary),
+        mapping("day", ChunkType::Date),
+        mapping("time", ChunkType::Time),
+        mapping("ts", micros(false)),
+        mapping("tz", micros(true)),
+        mapping("l", ChunkType::List(Box::new(ChunkType::Int32))),
+        mapping("s", ChunkType::List(Box::new(ChunkType::Text))),
+    ];
+    let mut words = ListBuilder::new(StringBuilder::new()).with_field(arrow::datatypes::Field::new(
+        "element",
+        arrow::datatypes::DataType::Utf8,
+        true,
+    ));
+    for word in ["a\"b", "\\", "é\n", ""] {
+        words.append_value([Some(word), None]);
+    }
+    words.append_null();
+    let numbers = [
+        Some(vec![Some(1), None]),
+        Some(vec![]),
+        Some(vec![Some(-7)]),
+        Some(vec![None]),
+        None,
+    ];
+    let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>(numbers);
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(BooleanArray::from(vec![
+            Some(true),
+            Some(false),
+            Some(true),
+            Some(false),
+            None,
+        ])),
+        Arc::new(Int64Array::from(vec![
+            Some(i64::MIN),
+            Some(i64::MAX),
+            Some(0),
+            Some(-1),
+            None,
+        ])),
+        Arc::new(Float64Array::from(vec![
+            Some(1.5),
+            Some(f64::NAN),
+            Some(-0.0),
+            Some(1e300),
+            None,
+        ])),
+        Arc::new(Float32Array::from(vec![
+            Some(0.1),
+            Some(f32::INFINITY),
+            Some(f32::NEG_INFINITY),
+            Some(100.0),
+            None,
+        ])),
+        Arc::new(
+            Decimal128Array::from(vec![Some(-5), Some(123_456_789), Some(0), Some(100), None])
+                .with_precision_and_scale(9, 2)
+                .unwrap(),
+        ),
+        Arc::new(StringArray::from(vec![
+            Some(""),
+            Some(" a"),
+            Some("x,\"y\"\n\\.\n"),
+            Some("\\."),
+            None,
+        ])),
+        Arc::new(BinaryArray::from(vec![
+            Some(&b""[..]),
+            Some(b"\x00\xff"),
+            Some(b"a"),
+            Some(b"\\"),
+            None,
+        ])),
+        Arc::new(Date32Array::from(vec![
+            Some(19_782),
+            Some(0),
+            Some(-735_160),
+            Some(3_652_092),
+            None,
+        ])),
+        Arc::new(Time64MicrosecondArray::from(vec![
+            Some(0),
+            Some(DAY),
+            Some(45_000_000_001),
+            Some(DAY - 1),
+            None,
+        ])),
+        Arc::new(TimestampMicrosecondArray::from(moments.clone())),
+        Arc::new(TimestampMicrosecondArray::from(moments).with_timezone("UTC")),
+        Arc::new(numbers),
+        Arc::new(words.finish()),
+    ];
+    // Arrow's builders call the element `item`; the encoder does not mind.
+    let fields = columns
+        .iter()
+        .zip(&arrays)
+        .map(|(c, a)| arrow::datatypes::Field::new(&c.name, a.data_type().clone(), true));
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+    (columns, RecordBatch::try_new(schema, arrays).unwrap())
+}
+
+fn text(kind: TextKind) -> String {
+    let (columns, rows) = table();
+    let mut writer = TextWriter::new(kind, &columns);
+    let mut out = writer.header().unwrap();
+    writer.write(&rows, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+const CSV: &str = r#"b,i,f,g,d,t,x,day,time,ts,tz,l,s
+true,-9223372036854775808,1.5,0.1,-0.05,"","",2024-02-29,00:00:00,2024-02-29 12:30:00.250000,2024-02-29 12:30:00.250000+00:00,"[1,null]","[""a\""b"",null]"
+false,9223372036854775807,NaN,Infinity,1234567.89," a",00ff,1970-01-01,24:00:00,1969-12-31 23:59:59.999999,1969-12-31 23:59:59.999999+00:00,[],"[""\\"",null]"
+true,0,-0,-Infinity,0.00,"x,""y""
+\.
+",61,0044-03-15 BC,12:30:00.000001,0044-03-15 00:00:00 BC,0044-03-15 00:00:00+00:00 BC,[-7],"[""é\n"",null]"
+false,-1,1e+300,100,1.00,"\.",5c,11969-02-02,23:59:59.999999,11969-02-02 00:00:00,11969-02-02 00:00:00+00:00,[null],"["""",null]"
+,,,,,,,,,,,,
+"#;
+
+#[test]
+fn csv_has_one_neutral_form() {
+    assert_eq!(text(TextKind::Csv), CSV);
+    let (columns, rows) = table();
+    let chunks = encode(settings(format(Format::Csv, Compression::None), &columns), &[rows]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&chunks[0].bytes), CSV);
+    assert!(chunks[0].end.end_of_copy_line);
+}
+
+#[test]
+fn json_lines_keep_every_value_exact() {
+    let lines = text(TextKind::JsonLines);
+    let first = r#"{"b":true,"i":-9223372036854775808,"f":1.5,"g":0.1,"d":"-0.05","t":"","x":"","day":"2024-02-29","time":"00:00:00","ts":"2024-02-29 12:30:00.250000","tz":"2024-02-29 12:30:00.250000+00:00","l":[1,null],"s":["a\"b",null]}"#;
+    let second = r#"{"b":false,"i":9223372036854775807,"f":"NaN","g":"Infinity","d":"1234567.89","t":" a","x":"00ff","day":"1970-01-01","time":"24:00:00","ts":"1969-12-31 23:59:59.999999","tz":"1969-12-31 23:59:59.999999+00:00","l":[],"s":["\\",null]}"#;
+    let all_null = r#"{"b":null,"i":null,"f":null,"g":null,"d":null,"t":null,"x":null,"day":null,"time":null,"ts":null,"tz":null,"l":null,"s":null}"#;
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines.len(), 5);
+    assert_eq!([lines[0], lines[1], lines[4]], [first, second, all_null]);
+}
+
+#[test]
+fn copy_text_doubles_backslashes_and_writes_arrays() {
+    let expected = [
+        r#"t	-9223372036854775808	1.5	0.1	-0.05		\\x	2024-02-29	00:00:00	2024-02-29 12:30:00.250000	2024-02-29 12:30:00.250000+00:00	{1,NULL}	{"a\\"b",NULL}"#,
+        r#"f	9223372036854775807	NaN	Infinity	1234567.89	 a	\\x00ff	1970-01-01	24:00:00	1969-12-31 23:59:59.999999	1969-12-31 23:59:59.999999+00:00	{}	{"\\\\",NULL}"#,
+        r#"t	0	-0	-Infinity	0.00	x,"y"\n\\.\n	\\x61	0044-03-15 BC	12:30:00.000001	0044-03-15 00:00:00 BC	0044-03-15 00:00:00+00:00 BC	{-7}	{"é\n",NULL}"#,
+        r#"f	-1	1e+300	100	1.00	\\.	\\x5c	11969-02-02	23:59:59.999999	11969-02-02 00:00:00	11969-02-02 00:00:00+00:00	{NULL}	{"",NULL}"#,
+        r#"\N	\N	\N	\N	\N	\N	\N	\N	\N	\N	\N	\N	\N"#,
+    ];
+    assert_eq!(text(TextKind::PgText).lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_line_that_ends_copy_is_noticed_wherever_it_stands() {
+    let columns = [mapping("t", ChunkType::Text)];
+    let cases = [
+        ("plain", false),
+        ("\\.", true),
+        ("\\.\nrest", true),
+        ("rest\n\\.", true),
+        ("a\n\\.\r\nb", true),
+        ("a\n \\.\nb", false),
+        ("a\\.\nb", false),
+        ("\\.x\ny", false),
+    ];
+    for (value, expected) in cases {
+        let rows = batch(&columns, vec![Arc::new(StringArray::from(vec![value]))]);
+        let chunks = encode(settings(format(Format::Csv, Compression::None), &columns), &[rows]).unwrap();
+        assert_eq!(chunks[0].end.end_of_copy_line, expected, "{value:?}");
+    }
+}
