@@ -19,7 +19,7 @@ const SLOW: [&str; 8] = [
 #[test]
 fn a_second_process_leaves_with_busy_until_the_first_is_killed() {
     let scenario = Scenario::new();
-    let orders = Orders::new(Dialect::Postgres, 30_000);
+    let orders = Orders::alone(Dialect::Postgres, 30_000);
     let url = orders.database.url();
     let mut first = scenario.start_extract(&url, &SLOW);
     eventually("the first commits", || first.ended() || commits(&scenario) >= 5);
@@ -35,7 +35,7 @@ fn a_second_process_leaves_with_busy_until_the_first_is_killed() {
 #[test]
 fn a_second_process_may_wait_for_the_first() {
     let scenario = Scenario::new();
-    let orders = Orders::new(Dialect::Postgres, 20_000);
+    let orders = Orders::alone(Dialect::Postgres, 20_000);
     let url = orders.database.url();
     let mut first = scenario.start_extract(&url, &SLOW);
     eventually("the first commits", || first.ended() || commits(&scenario) >= 3);
@@ -50,7 +50,7 @@ fn a_second_process_may_wait_for_the_first() {
 fn an_interrupt_ends_cleanly_and_the_next_run_goes_on() {
     for (signal, exit) in [("-INT", 130), ("-TERM", 143)] {
         let scenario = Scenario::new();
-        let orders = Orders::new(Dialect::Postgres, 20_000);
+        let orders = Orders::alone(Dialect::Postgres, 20_000);
         let url = orders.database.url();
         let mut first = scenario.start_extract(&url, &SLOW);
         eventually("the first commits", || first.ended() || commits(&scenario) >= 3);

@@ -22,7 +22,16 @@ const ROW: &str = "concat_ws('|', id, customer, coalesce(note, '~'), cents)";
 
 impl Orders {
     pub(crate) fn new(dialect: Dialect, rows: u64) -> Self {
-        let database = Database::new(dialect);
+        Self::within(Database::new(dialect), rows)
+    }
+
+    /// In a database that nothing else changes.
+    pub(crate) fn alone(dialect: Dialect, rows: u64) -> Self {
+        Self::within(Database::alone(dialect), rows)
+    }
+
+    fn within(database: Database, rows: u64) -> Self {
+        let dialect = database.dialect;
         let numbers = match dialect {
             Dialect::Postgres => format!("FROM generate_series(1, {rows}) AS g(i)"),
             Dialect::Mysql => format!("FROM (SELECT seq AS i FROM seq_1_to_{rows}) AS g"),

@@ -16,7 +16,7 @@ pub(crate) fn commits(scenario: &Scenario) -> usize {
 
 fn survives(dialect: Dialect, rows: u64, kills: u64, seed: u64) {
     let scenario = Scenario::new();
-    let orders = Orders::new(dialect, rows);
+    let orders = Orders::alone(dialect, rows);
     let url = orders.database.url();
     let batch = (rows / 100).to_string();
     // Slow enough for the kills to fall into the work, whatever the machine.

@@ -1,1 +1,136 @@
-//! memory
+//! The budget holds: for many columns of uneven rows, and for values that are large.
+
+use serde_json::{Value, json};
+use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, python, variable};
+
+const MIB: u64 = 1 << 20;
+/// What the program needs beside the data in flight.
+const BESIDE: u64 = 96 * MIB;
+
+/// Runs an extraction and measures its peak of resident memory.
+fn measured(scenario: &Scenario, database: &Database, arguments: &[&str]) -> (Run, u64) {
+    let output = scenario.output();
+    let mut command = vec![variable("SQLEXTRACT_BINARY"), "extract".to_owned(), "--json".to_owned()];
+    let fixed = [
+        "--source",
+        &database.url(),
+        "--output",
+        &output.to_string_lossy(),
+        "--progress",
+        "none",
+    ];
+    command.extend(fixed.into_iter().chain(arguments.iter().copied()).map(str::to_owned));
+    let done = python("memory.py", &json!({"command": command, "folder": scenario.path("")}));
+    let text = |key: &str| done[key].as_str().unwrap_or_default().to_owned();
+    let run = Run {
+        exit: done["exit"]
+            .as_i64()
+            .map_or(-1, |code| i32::try_from(code).unwrap_or(-1)),
+        json: serde_json::from_str(&text("stdout")).unwrap_or(Value::Null),
+        stdout: text("stdout"),
+        stderr: text("stderr"),
+    };
+    (run, done["peak"].as_u64().expect("the peak is a number"))
+}
+
+#[track_caller]
+fn within(peak: u64, budget: u64) {
+    let (peak, most) = (peak / MIB, (budget + BESIDE) / MIB);
+    assert!(peak <= most, "the peak was {peak} MiB, {most} MiB are allowed");
+}
+
+/// 400 columns: most rows are narrow, every hundredth carries a long text in a column of its own.
+fn skewed() -> Database {
+    let database = Database::new(Dialect::Postgres);
+    let columns: Vec<String> = (0..400).map(|c| format!("c{c} text")).collect();
+    let values: Vec<String> = (0..400)
+        .map(|c| format!("CASE WHEN i % 100 = {} AND i % 4 = {} THEN repeat(md5(i::text), 3000) WHEN i % 7 = {} THEN 'v' || i END", c % 100, c / 100, c % 7))
+        .collect();
+    database.run(&format!(
+        "CREATE TABLE wide (id bigint PRIMARY KEY, {}); INSERT INTO wide SELECT i, {} FROM generate_series(1, 8000) AS i; ANALYZE wide;",
+        columns.join(", "),
+        values.join(", ")
+    ));
+    database
+}
+
+#[test]
+fn four_hundred_uneven_columns_stay_within_the_budget() {
+    let database = skewed();
+    for format in ["parquet", "csv"] {
+        let scenario = Scenario::new();
+        let (run, peak) = measured(
+            &scenario,
+            &database,
+            &[
+                "--table",
+                "wide",
+                "--buffer-size",
+                "128MB",
+                "--workers",
+                "4",
+                "--format",
+                format,
+            ],
+        );
+        let job = Job::of(&run.exits(0));
+        let found = job.is_sound().query(
+            "wide",
+            "SELECT count(*), sum(length(c3)), sum(length(c399)), count(c200) FROM chunks",
+        );
+        assert_eq!(
+            found,
+            database.rows("SELECT count(*), sum(length(c3)), sum(length(c399)), count(c200) FROM wide;")
+        );
+        within(peak, 128_000_000);
+    }
+}
+
+/// 24 values of 20 MB, incompressible enough not to vanish.
+fn large() -> Database {
+    let database = Database::new(Dialect::Postgres);
+    database.run(
+        "CREATE TABLE blobs (id bigint PRIMARY KEY, body bytea, note text);
+         ALTER TABLE blobs ALTER COLUMN body SET STORAGE EXTERNAL;
+         INSERT INTO blobs SELECT i, decode(repeat(md5(i::text), 1250000), 'hex'), 'n' FROM generate_series(1, 24) AS i;
+         ANALYZE blobs;",
+    );
+    database
+}
+
+#[test]
+fn values_of_twenty_megabytes_stay_within_the_budget() {
+    let database = large();
+    let expected = database.rows("SELECT count(*), sum(length(body)), min(md5(body)), max(md5(body)) FROM blobs;");
+    let scenario = Scenario::new();
+    let (run, peak) = measured(
+        &scenario,
+        &database,
+        &["--table", "blobs", "--buffer-size", "128MB", "--workers", "4"],
+    );
+    let job = Job::of(&run.exits(0));
+    let found = job.is_sound().query(
+        "blobs",
+        "SELECT count(*), sum(octet_length(body)), min(md5(body)), max(md5(body)) FROM chunks",
+    );
+    assert_eq!(found, expected);
+    within(peak, 128_000_000);
+}
+
+#[test]
+fn a_value_that_cannot_fit_is_named_with_table_column_and_key() {
+    let database = large();
+    let scenario = Scenario::new();
+    let (run, peak) = measured(&scenario, &database, &["--table", "blobs", "--buffer-size", "16MiB"]);
+    let run = run
+        .exits(7)
+        .says(&["blobs", "body", "--buffer-size", "[value_too_large]"]);
+    assert!(
+        (1..=24).any(|id| run.stderr.contains(&format!("id={id}"))),
+        "no key is named: {}",
+        run.stderr
+    );
+    within(peak, 16 * MIB);
+    let more = ["--table", "blobs", "--buffer-size", "256MB"];
+    scenario.extract(&database.url(), &more).exits(0).outcome("completed");
+}

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 
 use sqlextract_system_tests::{Database, Dialect, Job, Rows, Scenario, eventually};
 
+use crate::fingerprint::Orders;
 use crate::kills::commits;
 
 const STATE: &str = "SELECT id, place, note FROM moving ORDER BY id";
@@ -152,28 +153,35 @@ fn a_table_that_moved_after_a_kill_is_planned_anew() {
 #[test]
 fn a_continued_extraction_says_that_its_batches_are_instants_of_their_own() {
     let scenario = Scenario::new();
-    let database = moving();
-    let mut command = vec!["--query", "moving=SELECT * FROM moving", "--key", "id"];
-    command.extend(["--batch-size", "500", "--workers", "2", "--rate-limit", "rows=8000"]);
-    let mut running = scenario.start_extract(&database.url(), &command);
+    let orders = Orders::new(Dialect::Sqlite, 20_000);
+    let url = orders.database.url();
+    let mut command = vec!["--table", "orders", "--batch-size", "500", "--workers", "2"];
+    command.extend(["--rate-limit", "rows=8000"]);
+    let mut running = scenario.start_extract(&url, &command);
     eventually("ten commits", || running.ended() || commits(&scenario) >= 10);
     assert!(running.kill());
-    database.run("UPDATE moving SET note = 'new';");
+    orders.database.run("UPDATE orders SET note = 'new';");
     let fail = [&command[..], &["--on-snapshot-lost", "fail"]].concat();
     scenario
-        .extract(&database.url(), &fail)
+        .extract(&url, &fail)
         .exits(10)
-        .says(&["snapshot of", "moving", "is gone"]);
+        .says(&["the snapshot of main.orders is gone"]);
     let go_on = [&command[..], &["--on-snapshot-lost", "continue"]].concat();
-    let run = scenario.extract(&database.url(), &go_on).exits(0).outcome("completed");
+    let run = scenario.extract(&url, &go_on).exits(0).outcome("completed");
     let job = Job::of(&run);
     job.is_sound();
     assert_eq!(run.json["consistency"], "batch");
-    assert_eq!(job.table("moving")["generation"], 1);
-    let ids = job
-        .query("moving", "SELECT count(*), count(DISTINCT id) FROM chunks")
-        .remove(0);
-    assert_eq!(ids, [Some("20000".to_owned()), Some("20000".to_owned())]);
+    assert_eq!(job.table("orders")["generation"], 1);
+    let ids = job.query(
+        "orders",
+        "SELECT count(*), count(DISTINCT id), count(DISTINCT note) FROM chunks",
+    );
+    assert_eq!(ids[0][..2], [Some("20000".to_owned()), Some("20000".to_owned())]);
+    assert_ne!(
+        ids[0][2].as_deref(),
+        Some("1"),
+        "the first batches are of the first instant"
+    );
 }
 
 #[test]

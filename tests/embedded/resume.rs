@@ -88,7 +88,7 @@ fn a_restart_is_a_job_of_its_own_and_the_latest() {
 #[test]
 fn another_batch_size_keeps_the_plan_and_says_so() {
     let scenario = Scenario::new();
-    let orders = Orders::new(Dialect::Postgres, 20_000);
+    let orders = Orders::alone(Dialect::Postgres, 20_000);
     interrupted(&scenario, &orders);
     let plans = |contents: BTreeMap<PathBuf, Vec<u8>>| {
         let plan = |file: &PathBuf| file.components().any(|c| c.as_os_str() == "plan");
@@ -117,7 +117,7 @@ fn another_batch_size_keeps_the_plan_and_says_so() {
 fn a_lost_checkpoint_is_rebuilt_from_the_output() {
     for dialect in [Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite] {
         let scenario = Scenario::new();
-        let orders = Orders::new(dialect, 20_000);
+        let orders = Orders::alone(dialect, 20_000);
         interrupted(&scenario, &orders);
         let committed = commits(&scenario);
         std::fs::remove_dir_all(scenario.output().join(".sqlextract")).unwrap();
@@ -130,4 +130,27 @@ fn a_lost_checkpoint_is_rebuilt_from_the_output() {
         orders.is_in(&job);
         assert_eq!(job.table("orders")["generation"], 1);
     }
+}
+
+#[test]
+fn a_query_with_a_key_is_split_by_it() {
+    let scenario = Scenario::new();
+    let orders = Orders::new(Dialect::Postgres, 20_000);
+    let run = scenario
+        .extract(
+            &orders.database.url(),
+            &[
+                "--query",
+                "orders=SELECT * FROM orders",
+                "--key",
+                "id",
+                "--batch-size",
+                "500",
+            ],
+        )
+        .exits(0);
+    let job = Job::of(&run);
+    orders.is_in(&job);
+    let batches = job.entries.len();
+    assert!((20..=80).contains(&batches), "{batches} batches, 40 were aimed at");
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::process::{python, variable};
+use crate::server::Server;
 
 /// Rows as text; `None` is NULL.
 pub type Rows = Vec<Vec<Option<String>>>;
@@ -26,6 +27,8 @@ pub struct Database {
     address: Address,
     /// Of the file, with SQLite.
     folder: Option<tempfile::TempDir>,
+    /// Its own, where it shares none; ends last.
+    server: Option<Server>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -53,7 +56,20 @@ const NULL: &str = "\u{1d}";
 
 impl Database {
     pub fn new(dialect: Dialect) -> Self {
+        Self::on(dialect, None)
+    }
+
+    /// A database that nothing else changes, not even its server's counters.
+    pub fn alone(dialect: Dialect) -> Self {
+        Self::on(dialect, (dialect == Dialect::Postgres).then(Server::start))
+    }
+
+    fn on(dialect: Dialect, server: Option<Server>) -> Self {
         let address = match dialect {
+            Dialect::Postgres if server.is_some() => {
+                let port = server.as_ref().map(|s| s.port.as_str()).unwrap_or_default();
+                format!("postgres://postgres@127.0.0.1:{port}/postgres")
+            }
             Dialect::Postgres => variable("SQLEXTRACT_TEST_POSTGRES"),
             Dialect::Mysql => variable("SQLEXTRACT_TEST_MYSQL"),
             Dialect::Sqlite => "sqlite://user@file:0/".to_owned(),
@@ -72,6 +88,7 @@ impl Database {
             name,
             address,
             folder: (dialect == Dialect::Sqlite).then_some(folder),
+            server,
         };
         match dialect {
             Dialect::Postgres => drop(database.client("postgres", &format!("CREATE DATABASE {};", database.name))),
@@ -259,6 +276,9 @@ impl Drop for Database {
             Dialect::Mysql => ("mysql", format!("DROP DATABASE IF EXISTS {};", self.name)),
             Dialect::Sqlite => return,
         };
+        if self.server.is_some() {
+            return;
+        }
         let mut client = self.client_program(drop_it.0);
         let flag = if self.dialect == Dialect::Postgres { "-c" } else { "-e" };
         let _ = client.args([flag, &drop_it.1]).stdin(Stdio::null()).output();

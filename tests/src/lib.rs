@@ -4,6 +4,7 @@ mod chunks;
 mod databases;
 mod dice;
 mod process;
+mod server;
 
 pub use chunks::{Job, all_files};
 pub use databases::{Database, Dialect, Rows};
