@@ -13,7 +13,9 @@ use crate::transcript::{Stop, Transcript};
 /// Boundaries that a plan holds at most.
 const MOST_BOUNDARIES: usize = 10_000;
 /// Intervals looked at in one round.
-const ROUND: usize = 256;
+const ROUND: usize = 2_048;
+/// Keys that a space is learnt from.
+const SEEN: usize = 200;
 /// Guesses in an interval before it counts as one value.
 const TRIES: u8 = 6;
 /// An interval with at least this share of the scope's rows is divided by an estimate; below it by interpolation.
@@ -166,9 +168,12 @@ impl Search<'_> {
 
     /// What the keys seen so far tell about the column's values.
     fn space(&self) -> Space {
+        // Evenly over all of them, which tells as much as every one.
+        let every = self.intervals.len().div_ceil(SEEN);
         let starts = self
             .intervals
             .iter()
+            .step_by(every)
             .filter_map(|interval| self.scope.value(&interval.lo));
         let seen: Vec<&KeyValue> = starts.chain(self.largest).collect();
         Space::of(self.scope.column().kind, &seen)

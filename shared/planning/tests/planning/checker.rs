@@ -1,7 +1,7 @@
 //! The checker refuses what would lose or double rows.
 
 use sqlextract_model::{
-    Batch, BatchIndex, BlockLeaf, Dialect, KeyColumn, KeyKind, KeyValue, Range, TableFacts, TableName,
+    Batch, BatchIndex, BlockLeaf, BlockRange, Dialect, KeyColumn, KeyKind, KeyValue, Range, TableFacts, TableName,
 };
 use sqlextract_planning::check;
 
@@ -127,26 +127,30 @@ fn a_closed_end_is_refused_without_nulls_too() {
     refused(plan, &table.facts(), "not open above");
 }
 
-#[test]
-fn mutated_block_plans_are_refused() {
-    let leaf = |oid| BlockLeaf {
+fn leaf(oid: u32) -> BlockLeaf {
+    let name = TableName::new("public", format!("t{oid}"));
+    BlockLeaf {
         oid,
-        name: TableName::new("public", format!("t{oid}")),
+        name,
         blocks: 100,
         estimated_rows: 1_000,
         heap: true,
-    };
+    }
+}
+
+#[test]
+fn mutated_block_plans_are_refused() {
     let facts = TableFacts {
         leaves: vec![leaf(1), leaf(2)],
         ..Table::integers([], Estimates::None).facts()
     };
-    let range = |oid: u32, from, to| sqlextract_model::BlockRange {
+    let range = |oid: u32, from, to| BlockRange {
         oid,
         name: leaf(oid).name,
         from,
         to,
     };
-    let plan = |ranges: Vec<Vec<sqlextract_model::BlockRange>>| {
+    let plan = |ranges: Vec<Vec<BlockRange>>| {
         let batch = |range| Batch {
             index: BatchIndex(0),
             range: Range::Blocks(range),

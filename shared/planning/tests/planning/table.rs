@@ -155,7 +155,11 @@ impl Table {
                 Answer::Rows(match self.estimates {
                     Estimates::None => None,
                     Estimates::Exact => Some(exact),
-                    Estimates::Rough => Some(if exact % 2 == 0 { exact * 2 } else { exact / 2 + 1 }),
+                    Estimates::Rough => Some(if exact.is_multiple_of(2) {
+                        exact * 2
+                    } else {
+                        exact / 2 + 1
+                    }),
                     Estimates::Useless => Some(self.len() / 200 + 1),
                 })
             }
