@@ -20,16 +20,15 @@ pub struct EncoderSettings {
     pub chunk_bytes: u64,
     /// What the encoder may hold, in bytes, beside the batch that it is being given. At least 4 MiB.
     ///
-    /// One row is never split: a value costs up to five times its size while it is encoded, so the longest value that
-    /// stays within the limit is `memory_bytes / VALUE_COPIES`.
+    /// One row is never split, so the longest value that stays within the limit is `memory_bytes / VALUE_COPIES`.
     pub memory_bytes: usize,
     /// The `created_by` of a Parquet file; pinned by the caller, since equal rows shall give equal bytes.
     pub created_by: String,
 }
 
-/// How many copies of one long value are alive while it is encoded: the batch, the encoded value, its page, the
-/// page compressed, and the piece that is handed out.
-pub const VALUE_COPIES: usize = 5;
+/// How often one long value may be in memory while it is encoded: the batch with its builder's slack (2), the value
+/// gathered, put into its page, and compressed (3), and what else the encoder needs.
+pub const VALUE_COPIES: usize = 6;
 
 /// What an encoder gives: bytes of the current chunk, or the chunk's end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,8 @@ pub(crate) struct ParquetChunks {
     pending_weight: usize,
     /// The longest value of the pending rows, in bytes.
     longest: usize,
+    /// What the pending rows keep in memory for each byte of theirs: more than one by their builders' slack.
+    slack: f64,
     file: Option<OpenFile>,
     sizes: Sizes,
     peak: usize,
@@ -88,7 +90,7 @@ impl ParquetChunks {
     pub(crate) fn new(settings: &EncoderSettings) -> Result<Self> {
         let compression = compression::of_pages(&settings.format)?;
         settings.columns.iter().try_for_each(refuse_unwritable)?;
-        let page_bytes = (settings.memory_bytes / 32).clamp(64 << 10, 1 << 20);
+        let page_bytes = (settings.memory_bytes / 64).clamp(64 << 10, 1 << 20);
         let working_bytes = 6 * page_bytes + compressor_bytes(compression);
         if working_bytes > settings.memory_bytes / 2 {
             let message = format!(
@@ -132,6 +134,7 @@ impl ParquetChunks {
             pending_rows: 0,
             pending_weight: 0,
             longest: 0,
+            slack: 1.0,
             file: None,
             peak: 0,
         })
@@ -140,8 +143,11 @@ impl ParquetChunks {
     pub(crate) fn write(&mut self, batch: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
         let mut rest = batch.clone();
         let longest = weight::longest(batch);
+        let retained: usize = batch.columns().iter().map(weight::retained).sum();
+        let slack = retained as f64 / weight::of_batch(batch, 0, batch.num_rows()).max(1) as f64;
         while rest.num_rows() > 0 {
             self.longest = self.longest.max(longest);
+            self.slack = self.slack.max(slack.clamp(1.0, 2.0));
             let room = self.group_weight().saturating_sub(self.pending_weight);
             let rows = weight::rows_within(&rest, room).min(ROW_GROUP_ROWS - self.pending_rows);
             if rows == rest.num_rows() {
@@ -185,7 +191,8 @@ impl ParquetChunks {
     /// Arrow bytes that a row group may have at most. The memory must hold all its rows, and its largest column once
     /// more as pages, which may be nearly all of it and grow by a sixth when nothing in it can be compressed.
     fn most_weight(&self) -> usize {
-        (self.memory_bytes.saturating_sub(self.working_bytes()) * 5 / 11).clamp(1, ROW_GROUP_BYTES)
+        let room = self.memory_bytes.saturating_sub(self.working_bytes());
+        ((room as f64 / (self.slack + 1.2)) as usize).clamp(1, ROW_GROUP_BYTES)
     }
 
     /// What encoding a column takes beside its rows and its pages. A page is gathered, then put together with its
@@ -244,6 +251,7 @@ impl ParquetChunks {
         self.pending_rows = 0;
         self.pending_weight = 0;
         self.longest = 0;
+        self.slack = 1.0;
         if self.left_in_chunk() <= self.chunk_bytes as f64 * (1.0 - FULL) {
             self.end_chunk(out)?;
         }
