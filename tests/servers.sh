@@ -29,11 +29,17 @@ install_missing() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
 }
 
+# The folder of the server's own programs: Debian's newest, else where PATH has it.
 postgres_folder() {
   local folder
-  if command -v initdb >/dev/null; then dirname "$(command -v initdb)"; return; fi
   folder=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-  [ -n "$folder" ] && [ -x "$folder/initdb" ] && echo "$folder"
+  if [ -n "$folder" ] && [ -x "$folder/initdb" ]; then
+    echo "$folder"
+  elif command -v initdb >/dev/null; then
+    dirname "$(readlink -f "$(command -v initdb)")"
+  else
+    return 1
+  fi
 }
 
 wait_for() {
@@ -61,7 +67,7 @@ start_postgres() {
     -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB \
     >"$servers_folder/postgres.log" 2>&1 &
   started_pids+=($!)
-  wait_for PostgreSQL "$bin/pg_isready" -h 127.0.0.1 -p "$port"
+  wait_for PostgreSQL psql -h 127.0.0.1 -p "$port" -U postgres -c 'SELECT 1'
   export SQLEXTRACT_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres"
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::{Checkpoint, Lease};
 use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
+use sqlextract_ingest_sql::ScriptOptions;
 use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Result};
 use sqlextract_planner::{Planner, PlannerSettings};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
 use sqlextract_runtime::{Gate, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, StopCause};
-use sqlextract_scripter::Scripter;
+use sqlextract_scripter::{Scripter, render_script};
 use sqlextract_storage::{JobRecords, Storage};
 
 use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
@@ -92,13 +93,32 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         checkpoint,
     ));
     let embedded = Embedded::start(args, &tuning, ports, &request, destination.single_writer)?;
-    let failures = embedded.until_the_end(&request).await;
+    let mut failures = embedded.until_the_end(&request).await;
+    if failures.is_empty()
+        && let Err(failure) = add_scripts(&records, &request).await
+    {
+        failures.push(failure);
+    }
     let summary = Summary::collect(&records, storage.location(), embedded.view.resumed(), finished_before).await?;
     lock.release().await;
     Ok(Ended {
         summary,
         failures: Failures::gather(failures),
     })
+}
+
+/// Writes the scripts that this command asks for and the job was not asked for when it began.
+async fn add_scripts(records: &JobRecords, request: &ExtractionRequest) -> Result<()> {
+    let there = records
+        .job_record()
+        .await?
+        .map(|record| record.request.targets)
+        .unwrap_or_default();
+    for target in request.targets.iter().filter(|target| !there.contains(target)) {
+        let script = render_script(records, target, &ScriptOptions::new(records.location())).await?;
+        records.put_script(target.platform, &script).await?;
+    }
+    Ok(())
 }
 
 /// The newest run of the job, or with `restart` one more.
@@ -186,9 +206,6 @@ impl Embedded {
             Err(failure) => vec![failure],
         };
         self.shutdown.begin(StopCause::Requested);
-        if !failures.is_empty() {
-            self.shutdown.leave_at_once();
-        }
         if let Err(failure) = self.shutdown.finish().await {
             failures.push(failure);
         }
@@ -210,8 +227,8 @@ impl Embedded {
             body,
         };
         queue.publish(&QueueName::Requests, message).await?;
-        let mut scripts = request.targets.len();
-        let mut completed = false;
+        // How many scripts are still to come; known once the job is complete.
+        let mut scripts = None;
         loop {
             let event = tokio::select! {
                 () = self.shutdown.draining().cancelled() => return Ok(self.stopped()),
@@ -231,14 +248,26 @@ impl Embedded {
                         format!("job {job} was cancelled"),
                     )]);
                 }
-                EventKind::Completed => completed = true,
-                EventKind::IngestGenerated => scripts = scripts.saturating_sub(1),
+                EventKind::Completed => scripts = Some(self.scripts_to_come(&event).await?),
+                EventKind::IngestGenerated => scripts = scripts.map(|n: usize| n.saturating_sub(1)),
                 _ => {}
             }
-            if completed && scripts == 0 {
+            if scripts == Some(0) {
                 return Ok(Vec::new());
             }
         }
+    }
+
+    /// The scripter writes what the job was first asked for; what this command adds is written by `add_scripts`.
+    async fn scripts_to_come(&self, completed: &Event) -> Result<usize> {
+        let mut destinations = self.ports.destinations.values();
+        let Some(storage) = destinations.next() else {
+            return Ok(0);
+        };
+        let record = JobRecords::new(Arc::clone(storage), completed.data.job.clone())
+            .job_record()
+            .await?;
+        Ok(record.map_or(0, |record| record.request.targets.len()))
     }
 
     fn stopped(&self) -> Vec<Failure> {

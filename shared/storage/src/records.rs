@@ -38,6 +38,11 @@ impl JobRecords {
         Self { storage, job }
     }
 
+    /// Where the destination is, for people and scripts.
+    pub fn location(&self) -> &str {
+        self.storage.location()
+    }
+
     pub fn job(&self) -> &JobId {
         &self.job
     }
@@ -278,7 +283,10 @@ impl JobRecords {
 
     /// The platforms that have a script.
     pub async fn scripts(&self) -> Result<Vec<Platform>> {
-        let listed = self.storage.list(&format!("{}ingest/", ObjectKey::job_prefix(&self.job))).await?;
+        let listed = self
+            .storage
+            .list(&format!("{}ingest/", ObjectKey::job_prefix(&self.job)))
+            .await?;
         let mut platforms: Vec<_> = listed
             .iter()
             .filter_map(|object| match ObjectKey::parse(&object.key) {
@@ -293,12 +301,16 @@ impl JobRecords {
     /// Makes this job the one that commands take when none is named.
     pub async fn set_latest(&self) -> Result<()> {
         let body = serde_json::json!({ "job": self.job }).to_string();
-        self.storage.replace(&ObjectKey::Latest.to_string(), Bytes::from(body)).await
+        self.storage
+            .replace(&ObjectKey::Latest.to_string(), Bytes::from(body))
+            .await
     }
 
     /// The job that was finished last in a destination.
     pub async fn latest(storage: &dyn Storage) -> Result<Option<JobId>> {
-        let Some(body) = storage.read(&ObjectKey::Latest.to_string(), None).await? else { return Ok(None) };
+        let Some(body) = storage.read(&ObjectKey::Latest.to_string(), None).await? else {
+            return Ok(None);
+        };
         let pointer: LatestJob = serde_json::from_slice(&body).map_err(|e| unreadable(&ObjectKey::Latest, e))?;
         Ok(Some(pointer.job))
     }
