@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use mysql::MysqlSource;
 pub use postgres::PostgresSource;
+#[doc(hidden)]
+pub use postgres::fuzzing;
 pub use sqlite::SqliteSource;
 
 /// How a source is opened. Its `Debug` never shows the URL.
@@ -39,7 +41,9 @@ pub struct SourceSettings {
 
 impl fmt::Debug for SourceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SourceSettings").field("max_connections", &self.max_connections).finish_non_exhaustive()
+        f.debug_struct("SourceSettings")
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,415 @@
+//! The decoder of `COPY … TO STDOUT (FORMAT binary)`: bytes in slices of any size, Arrow record batches out.
+//!
+//! Pure and synchronous. The stream is a head of 19 bytes (signature, flags, length of an extension), then rows (a
+//! count of fields in two bytes; per field its length in four, -1 for NULL, and its bytes), then the count -1.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use arrow::util::display::array_value_to_string;
+use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, KeyColumn, Result, TableName};
+
+use super::column::Column;
+use super::misfit::Misfit;
+use crate::ReadLimits;
+
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+const HEAD_BYTES: usize = 19;
+/// Arrow's offsets are 31 bits: a batch with one more row than it should have must stay below.
+const LARGEST_BATCH_BYTES: usize = 512 << 20;
+const LARGEST_ROW_BYTES: usize = 1 << 30;
+/// Characters of a key's value in an error.
+const SHOWN_KEY: usize = 80;
+
+/// What a slice led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The slice is used up.
+    MoreInput,
+    /// A record batch is full: take it, then feed the rest of the slice.
+    BatchFull,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Head,
+    /// Bytes of the head's extension, to be skipped.
+    Extension(usize),
+    Row,
+    Length(usize),
+    Value {
+        field: usize,
+        bytes: usize,
+    },
+    End,
+    /// An error ended the stream.
+    Failed,
+}
+
+/// Decodes the rows of one COPY after another into record batches of one schema.
+#[derive(Debug)]
+pub(crate) struct CopyDecoder {
+    table: String,
+    mappings: Vec<ColumnMapping>,
+    columns: Vec<Column>,
+    /// Where the columns of the row's key are, with their names.
+    key: Vec<usize>,
+    schema: SchemaRef,
+    limits: ReadLimits,
+    row_fixed_bytes: usize,
+    state: State,
+    /// The beginning of a piece that the last slice cut off.
+    carry: Vec<u8>,
+    row_bytes: usize,
+    batch_rows: usize,
+    batch_variable_bytes: usize,
+    rows: u64,
+}
+
+impl CopyDecoder {
+    pub(crate) fn new(
+        table: &TableName,
+        mappings: &[ColumnMapping],
+        row_key: &[KeyColumn],
+        limits: ReadLimits,
+    ) -> Result<Self> {
+        let columns: Vec<_> = mappings
+            .iter()
+            .map(Column::new)
+            .collect::<Result<_>>()
+            .map_err(|failure| failure.table(table))?;
+        let fields: Vec<_> = mappings.iter().map(ColumnMapping::field).collect();
+        let key: Option<Vec<_>> = row_key
+            .iter()
+            .map(|k| mappings.iter().position(|m| m.name == k.name))
+            .collect();
+        Ok(Self {
+            table: table.to_string(),
+            mappings: mappings.to_vec(),
+            key: key.unwrap_or_default(),
+            schema: Arc::new(Schema::new(fields)),
+            limits: ReadLimits {
+                record_batch_bytes: limits.record_batch_bytes.clamp(1, LARGEST_BATCH_BYTES),
+                record_batch_rows: limits.record_batch_rows.max(1),
+                row_bytes: limits.row_bytes.min(LARGEST_ROW_BYTES),
+            },
+            row_fixed_bytes: columns.iter().map(Column::fixed_bytes).sum(),
+            columns,
+            state: State::Head,
+            carry: Vec::new(),
+            row_bytes: 0,
+            batch_rows: 0,
+            batch_variable_bytes: 0,
+            rows: 0,
+        })
+    }
+
+    /// Rows decoded so far, over all streams.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Begins with the next stream. Rows of the last one that are not taken yet stay.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.finish_stream()?;
+        self.state = State::Head;
+        Ok(())
+    }
+
+    /// Fails unless the stream came to its own end.
+    pub(crate) fn finish_stream(&self) -> Result<()> {
+        match self.state {
+            State::End => Ok(()),
+            _ => Err(self.malformed("the stream of rows ended before its trailer")),
+        }
+    }
+
+    /// Rows that were decoded and not taken yet, unless there are none.
+    pub(crate) fn take_batch(&mut self) -> Result<Option<RecordBatch>> {
+        if self.batch_rows == 0 {
+            return Ok(None);
+        }
+        let arrays: Vec<ArrayRef> = self.columns.iter_mut().map(Column::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(self.batch_rows));
+        self.batch_rows = 0;
+        self.batch_variable_bytes = 0;
+        RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
+            .map(Some)
+            .map_err(|error| Failure::new(Code::Defect, "decoded columns make no record batch").because(error))
+    }
+
+    /// Decodes from the front of `input` and leaves there what follows a full batch.
+    pub(crate) fn feed(&mut self, input: &mut &[u8]) -> Result<Progress> {
+        let result = self.advance(input);
+        if result.is_err() {
+            self.state = State::Failed;
+        }
+        result
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Progress> {
+        // The row at hand as far as it lies in this slice, to find its key when a field is refused.
+        let mut row: Option<&[u8]> = None;
+        loop {
+            match self.state {
+                State::Head => {
+                    let Some(head) = self.take::<HEAD_BYTES>(input) else {
+                        return Ok(Progress::MoreInput);
+                    };
+                    self.state = State::Extension(self.extension(&head)?);
+                }
+                State::Extension(0) => self.state = State::Row,
+                State::Extension(bytes) => {
+                    let skipped = bytes.min(input.len());
+                    if skipped == 0 {
+                        return Ok(Progress::MoreInput);
+                    }
+                    *input = &input[skipped..];
+                    self.state = State::Extension(bytes - skipped);
+                }
+                State::Row => {
+                    let whole = self.carry.is_empty();
+                    let Some(count) = self.take::<2>(input) else {
+                        return Ok(Progress::MoreInput);
+                    };
+                    row = whole.then_some(*input);
+                    self.begin_row(i16::from_be_bytes(count))?;
+                }
+                State::Length(field) if field == self.columns.len() => {
+                    if self.end_row() {
+                        return Ok(Progress::BatchFull);
+                    }
+                }
+                State::Length(field) => {
+                    if self.carry.is_empty() {
+                        self.fields(field, input, row)?;
+                    }
+                    if !self.length(input, row)? {
+                        return Ok(Progress::MoreInput);
+                    }
+                }
+                State::Value { field, bytes } => {
+                    if !self.value(field, bytes, input)? {
+                        return Ok(Progress::MoreInput);
+                    }
+                    row = None;
+                }
+                State::End if input.is_empty() => return Ok(Progress::MoreInput),
+                State::End => return Err(self.malformed("the stream of rows goes on behind its trailer")),
+                State::Failed => return Err(self.malformed("the stream of rows has failed already")),
+            }
+        }
+    }
+
+    /// Decodes the fields that lie whole in the slice: the path that nearly all rows take.
+    fn fields(&mut self, first: usize, input: &mut &[u8], row: Option<&[u8]>) -> Result<()> {
+        let mut field = first;
+        while field < self.columns.len() {
+            let Some((length, rest)) = input.split_first_chunk::<4>() else {
+                break;
+            };
+            let column = &mut self.columns[field];
+            let length = i32::from_be_bytes(*length);
+            if length == -1 {
+                column.append_null();
+                *input = rest;
+                field += 1;
+                continue;
+            }
+            let Ok(bytes) = usize::try_from(length) else { break };
+            if bytes > rest.len() || bytes > self.limits.row_bytes.saturating_sub(self.row_bytes) {
+                break;
+            }
+            let (value, rest) = rest.split_at(bytes);
+            if column.is_variable() {
+                self.batch_variable_bytes += bytes;
+            }
+            if let Err(misfit) = column.append(value) {
+                return Err(self.misfit(misfit, field, row));
+            }
+            self.row_bytes += bytes;
+            *input = rest;
+            field += 1;
+        }
+        self.state = State::Length(field);
+        Ok(())
+    }
+
+    /// Takes the length of a field that is not whole in its slice, too large, or wrong.
+    fn length(&mut self, input: &mut &[u8], row: Option<&[u8]>) -> Result<bool> {
+        let State::Length(field) = self.state else {
+            return Ok(true);
+        };
+        if field == self.columns.len() {
+            return Ok(true);
+        }
+        let Some(length) = self.take::<4>(input) else {
+            return Ok(false);
+        };
+        let length = i32::from_be_bytes(length);
+        if length == -1 {
+            self.columns[field].append_null();
+            self.state = State::Length(field + 1);
+            return Ok(true);
+        }
+        let bytes = usize::try_from(length).map_err(|_| self.malformed("a field has a negative length"))?;
+        self.row_bytes = self.row_bytes.saturating_add(bytes);
+        if self.row_bytes > self.limits.row_bytes {
+            return Err(self.too_large(field, row));
+        }
+        self.state = State::Value { field, bytes };
+        Ok(true)
+    }
+
+    /// Gathers a field that came in several slices.
+    fn value(&mut self, field: usize, bytes: usize, input: &mut &[u8]) -> Result<bool> {
+        if !self.gather(bytes, input) {
+            return Ok(false);
+        }
+        let column = &mut self.columns[field];
+        if column.is_variable() {
+            self.batch_variable_bytes += bytes;
+        }
+        let appended = column.append(&self.carry);
+        self.carry.clear();
+        if self.carry.capacity() > 1 << 20 {
+            self.carry = Vec::new();
+        }
+        appended.map_err(|misfit| self.misfit(misfit, field, None))?;
+        self.state = State::Length(field + 1);
+        Ok(true)
+    }
+
+    /// Moves bytes into the carry until it holds `bytes`.
+    fn gather(&mut self, bytes: usize, input: &mut &[u8]) -> bool {
+        let missing = bytes.saturating_sub(self.carry.len());
+        let (taken, rest) = input.split_at(missing.min(input.len()));
+        self.carry.extend_from_slice(taken);
+        *input = rest;
+        taken.len() == missing
+    }
+
+    fn take<const N: usize>(&mut self, input: &mut &[u8]) -> Option<[u8; N]> {
+        if self.carry.is_empty()
+            && let Some((taken, rest)) = input.split_first_chunk::<N>()
+        {
+            *input = rest;
+            return Some(*taken);
+        }
+        if !self.gather(N, input) {
+            return None;
+        }
+        let taken = self.carry.as_slice().try_into().ok();
+        self.carry.clear();
+        taken
+    }
+
+    fn extension(&self, head: &[u8; HEAD_BYTES]) -> Result<usize> {
+        let (signature, rest) = head.split_at(SIGNATURE.len());
+        if signature != SIGNATURE {
+            return Err(self.malformed("the stream of rows does not begin with COPY's signature"));
+        }
+        let word = |at: usize| u32::from_be_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
+        // The upper half are flags that change the format; none is known.
+        if word(0) >> 16 != 0 {
+            return Err(self.malformed("the stream of rows has critical flags that are not known"));
+        }
+        usize::try_from(word(4)).map_err(|_| self.malformed("the stream's head has too long an extension"))
+    }
+
+    fn begin_row(&mut self, fields: i16) -> Result<()> {
+        self.row_bytes = 0;
+        self.state = match usize::try_from(fields) {
+            Ok(fields) if fields == self.columns.len() => State::Length(0),
+            Ok(_) => return Err(self.malformed("a row has not as many fields as were asked for")),
+            Err(_) if fields == -1 => State::End,
+            Err(_) => return Err(self.malformed("a row has a negative number of fields")),
+        };
+        Ok(())
+    }
+
+    /// Whether the batch is full now.
+    fn end_row(&mut self) -> bool {
+        self.state = State::Row;
+        self.rows += 1;
+        self.batch_rows += 1;
+        let bytes = self.batch_rows * self.row_fixed_bytes + self.batch_variable_bytes;
+        self.batch_rows >= self.limits.record_batch_rows || bytes >= self.limits.record_batch_bytes
+    }
+
+    fn malformed(&self, reason: &str) -> Failure {
+        Failure::new(Code::SourceProtocol, format!("{}: {reason}", self.table)).table(&self.table)
+    }
+
+    fn misfit(&self, misfit: Misfit, field: usize, row: Option<&[u8]>) -> Failure {
+        let name = &self.mappings[field].name;
+        let failure = match misfit {
+            Misfit::Malformed(reason) => self.malformed(reason),
+            Misfit::Value(reason) => {
+                let text = format!(
+                    "{}, column {name}: {reason}, {:?}",
+                    self.table, self.mappings[field].chunk
+                );
+                Failure::new(Code::ValueRefused, text)
+                    .table(&self.table)
+                    .remedy(format!(
+                        "Take the column as text with `--column-type {}.{name}=text`.",
+                        self.table
+                    ))
+            }
+        };
+        failure.column(name).row(self.row_name(row))
+    }
+
+    fn too_large(&self, field: usize, row: Option<&[u8]>) -> Failure {
+        let name = &self.mappings[field].name;
+        let (bytes, limit) = (self.row_bytes, self.limits.row_bytes);
+        let text = format!(
+            "{}, column {name}: the row has {bytes} bytes or more, over the {limit} of a row",
+            self.table
+        );
+        Failure::new(Code::ValueTooLarge, text)
+            .table(&self.table)
+            .column(name)
+            .row(self.row_name(row))
+    }
+
+    /// The row by its key where all of it lies in the slice, else by its position.
+    fn row_name(&self, row: Option<&[u8]>) -> String {
+        row.and_then(|row| self.key_of(row))
+            .unwrap_or_else(|| format!("number {} of its range", self.rows + 1))
+    }
+
+    fn key_of(&self, row: &[u8]) -> Option<String> {
+        let mut rest = row;
+        let mut values = vec![None; self.columns.len()];
+        for value in &mut values {
+            let Some((length, after)) = rest.split_first_chunk::<4>() else {
+                break;
+            };
+            let bytes = usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
+            let Some((field, after)) = after.split_at_checked(bytes) else {
+                break;
+            };
+            *value = Some(field);
+            rest = after;
+        }
+        let shown: Option<Vec<String>> = self.key.iter().map(|i| self.shown(*i, values[*i]?)).collect();
+        shown.filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "))
+    }
+
+    fn shown(&self, field: usize, value: &[u8]) -> Option<String> {
+        let mut mapping = self.mappings[field].clone();
+        // Arrow writes instants with a zone only by a table of zones.
+        if let ChunkType::Timestamp { utc, .. } = &mut mapping.chunk {
+            *utc = false;
+        }
+        let mut column = Column::new(&mapping).ok()?;
+        column.append(value).ok()?;
+        let text = array_value_to_string(&column.finish(), 0).ok()?;
+        let short: String = text.chars().take(SHOWN_KEY).collect();
+        Some(format!("{}={short}", self.mappings[field].name))
+    }
+}

@@ -1,0 +1,12 @@
+//! COPY's binary format, decoded straight into Arrow builders.
+
+mod column;
+mod decoder;
+mod misfit;
+mod number;
+mod numeric;
+mod temporal;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use decoder::{CopyDecoder, Progress};

@@ -1,0 +1,92 @@
+use sqlextract_source::PostgresSource;
+
+use crate::fixture::{Reading, Scratch, inspect, settings};
+
+const HOSTILE: &[&str] = &[
+    "datestyle = 'SQL, DMY'",
+    "timezone = 'Asia/Kolkata'",
+    "intervalstyle = 'postgres_verbose'",
+    "bytea_output = 'escape'",
+    "extra_float_digits = -10",
+    "client_encoding = 'LATIN1'",
+    "standard_conforming_strings = off",
+    "transform_null_equals = on",
+    "quote_all_identifiers = on",
+    "xmlbinary = 'hex'",
+    "default_transaction_isolation = 'read committed'",
+    "default_transaction_deferrable = on",
+    "statement_timeout = '3s'",
+    "lock_timeout = '1ms'",
+    "idle_in_transaction_session_timeout = '1s'",
+    "idle_session_timeout = '1s'",
+    "enable_indexscan = off",
+    "search_path = evil, public",
+];
+
+const VALUES: &str = "CREATE TABLE t (id int PRIMARY KEY, d date, ts timestamp, tz timestamptz, i interval, b bytea, \
+        f float8, r float4, dr daterange, ba bytea[], tza timestamptz[], ia interval[], tr tstzrange); \
+    INSERT INTO t VALUES (1, '2024-03-04', '2024-03-04 05:06:07.5', '2024-03-04 05:06:07+00', '1 mon -2 days 03:00', \
+        '\\x00ff5c', 0.1::float8 + 0.2::float8, 0.1, '[2024-03-04,2024-05-06)', ARRAY['\\x00'::bytea], \
+        ARRAY['2024-03-04 05:06:07+00'::timestamptz], ARRAY['1 mon'::interval], '[2024-03-04 00:00+00,)')";
+
+#[tokio::test]
+async fn values_do_not_depend_on_the_settings_of_the_role() {
+    let mut scratch = Scratch::new().await;
+    let (role, url) = scratch.role().await;
+    // Functions that would answer wrongly if they were found first.
+    let evil = "CREATE SCHEMA evil; CREATE FUNCTION evil.count(\"any\") RETURNS bigint LANGUAGE internal AS 'pg_backend_pid'; \
+        CREATE FUNCTION evil.format_type(oid, int) RETURNS text LANGUAGE sql AS $$ SELECT 'evil' $$; \
+        CREATE FUNCTION evil.to_json(anyelement) RETURNS json LANGUAGE sql AS $$ SELECT '\"evil\"'::json $$; \
+        CREATE FUNCTION evil.less(int, bigint) RETURNS bool LANGUAGE sql AS $$ SELECT false $$; \
+        CREATE OPERATOR evil.>= (LEFTARG = int, RIGHTARG = bigint, FUNCTION = evil.less); \
+        CREATE TABLE evil.pg_class (oid int)";
+    scratch
+        .execute(&format!(
+            "{VALUES}; {evil}; GRANT USAGE ON SCHEMA evil TO {role}; GRANT SELECT ON t TO {role}"
+        ))
+        .await;
+    let plain = scratch.open().await;
+    let facts = inspect(&plain, "t").await;
+    let expected = Reading::all(&facts).rows(&plain).await;
+    for setting in HOSTILE {
+        scratch.execute(&format!("ALTER ROLE {role} SET {setting}")).await;
+    }
+    let source = PostgresSource::open(settings(url)).await.unwrap();
+    let hostile = inspect(&source, "t").await;
+    assert_eq!(hostile, facts);
+    assert_eq!(Reading::all(&hostile).rows(&source).await, expected);
+    let key = sqlextract_model::KeyRange {
+        columns: facts.keys[0].columns.clone(),
+        lower: Some(vec![sqlextract_model::KeyValue::Integer(0)]),
+        upper: None,
+    };
+    let range = sqlextract_model::Range::Keys(key);
+    assert_eq!(Reading::all(&hostile).range(range).rows(&source).await, expected);
+    // Longer than the role's own limit for statements.
+    let slow = Reading::all(&hostile).filter("pg_sleep(3.5) IS NOT NULL");
+    assert_eq!(slow.rows(&source).await, expected);
+    let snapshot = sqlextract_source::Source::snapshot(&source).await.unwrap().unwrap();
+    assert_eq!(
+        Reading::all(&hostile).snapshot(snapshot.token()).rows(&source).await,
+        expected
+    );
+    scratch.execute(&format!("DROP OWNED BY {role}")).await;
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn what_a_query_writes_is_refused() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .execute(
+            "CREATE TABLE t (id int); INSERT INTO t VALUES (1); \
+             CREATE FUNCTION sneak() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN DELETE FROM t; RETURN true; END $$",
+        )
+        .await;
+    let source = scratch.open().await;
+    let facts = inspect(&source, "t").await;
+    let failure = Reading::all(&facts).filter("sneak()").failure(&source).await;
+    assert_eq!(failure.code, sqlextract_model::Code::SourceQueryInvalid, "{failure:?}");
+    assert_eq!(scratch.value("SELECT count(*) FROM t").await, "1");
+    scratch.remove().await;
+}
