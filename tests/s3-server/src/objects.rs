@@ -281,3 +281,73 @@ fn load(bucket: &Path) -> io::Result<Objects> {
     }
     Ok(objects)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incoming(store: &Store, body: &str) -> Incoming {
+        let path = store.incoming_path();
+        fs::write(&path, body).unwrap();
+        Incoming {
+            path,
+            bytes: body.len() as u64,
+            etag: body.to_owned(),
+            crc32: None,
+        }
+    }
+
+    #[test]
+    fn one_of_64_threads_creates() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.create_bucket("b").unwrap();
+        let ready = std::sync::Barrier::new(64);
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..64)
+                .map(|i| {
+                    let (store, ready) = (&store, &ready);
+                    scope.spawn(move || {
+                        let incoming = incoming(store, &i.to_string());
+                        ready.wait();
+                        store.publish(("b", "k"), &incoming, None, true)
+                    })
+                })
+                .collect();
+            writers.into_iter().map(|w| w.join().unwrap()).collect()
+        });
+        assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 1);
+        assert_eq!(results.iter().filter(|r| **r == Err(Refused::Taken)).count(), 63);
+        let (object, _) = store.object("b", "k").unwrap().unwrap();
+        assert_eq!(fs::read_to_string(folder.path().join("b/k")).unwrap(), object.etag);
+    }
+
+    #[test]
+    fn a_new_server_takes_up_the_objects_of_the_one_before() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.create_bucket("b").unwrap();
+        store
+            .publish(("b", "x/y"), &incoming(&store, "body"), None, true)
+            .unwrap();
+        drop(store);
+        let store = Store::open(folder.path()).unwrap();
+        let (object, _) = store.object("b", "x/y").unwrap().unwrap();
+        assert_eq!(object.bytes, 4);
+        let again = store.publish(("b", "x/y"), &incoming(&store, "other"), None, true);
+        assert_eq!(again, Err(Refused::Taken));
+    }
+
+    #[test]
+    fn keys_that_are_no_file_below_the_bucket_are_refused() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.create_bucket("b").unwrap();
+        for key in ["", "../x", "a/../../x", "/abs", "a//b", "a/"] {
+            let refused = store.publish(("b", key), &incoming(&store, "x"), None, false);
+            assert_eq!(refused, Err(Refused::BadKey), "{key}");
+        }
+        let missing = store.publish(("c", "k"), &incoming(&store, "x"), None, false);
+        assert_eq!(missing, Err(Refused::NoSuchBucket));
+    }
+}

@@ -21,6 +21,7 @@ use aws_types::service_config::ServiceConfigKey;
 use sqlextract_model::{Code, Failure, Result};
 
 use super::bucket::Bucket;
+use super::failure::chain;
 use super::settings::{Checksum, S3Settings, invalid};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -164,7 +165,7 @@ async fn prove_credentials(shared: &SdkConfig) -> Result<()> {
     let found = provider.provide_credentials().await;
     found.map(drop).map_err(|error| {
         missing()
-            .because(error)
+            .because(chain(&error))
             .remedy("Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give this host a role.")
     })
 }

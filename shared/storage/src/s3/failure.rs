@@ -144,7 +144,8 @@ fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     std::iter::successors(Some(error), |&e| e.source()).find_map(|e| e.downcast_ref())
 }
 
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// An error with all its layers, in one line.
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let layers: Vec<String> = std::iter::successors(Some(error), |&e| e.source())
         .map(ToString::to_string)
         .collect();

@@ -25,6 +25,17 @@ async fn stored(storage: &S3Storage, key: &str) -> Option<Bytes> {
     storage.read(key, None).await.unwrap()
 }
 
+/// Tries again as the callers of storage do: one request in 1,400 is told to slow down six times in a row.
+async fn patiently<T, F: Future<Output = sqlextract_model::Result<T>>>(attempt: impl Fn() -> F) -> T {
+    for _ in 0..10 {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(failure) => assert_eq!(failure.class(), Class::Retryable, "{failure:?}"),
+        }
+    }
+    panic!("ten attempts of six requests each were told to slow down");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_objects_are_present_though_a_third_of_the_requests_is_told_to_slow_down() {
     let served = serve().await;
@@ -39,14 +50,24 @@ async fn all_objects_are_present_though_a_third_of_the_requests_is_told_to_slow_
         let storage = storage.clone();
         writers.spawn(async move {
             for i in 0..10 {
-                let body = Bytes::from(format!("{writer}-{i}"));
-                storage.create(&format!("o/{writer}/{i}"), body).await.unwrap();
+                let (key, body) = (format!("o/{writer}/{i}"), Bytes::from(format!("{writer}-{i}")));
+                let attempt = || {
+                    let (storage, key, body) = (storage.clone(), key.clone(), body.clone());
+                    async move { storage.create(&key, body).await }
+                };
+                patiently(attempt).await;
             }
         });
     }
     let large = vec![3; 12 << 20];
-    upload(&storage, "large", &large).await;
+    let uploaded = patiently(|| async {
+        let mut upload = storage.upload("large").await?;
+        upload.write(Bytes::from(large.clone())).await?;
+        upload.finish().await
+    });
+    assert_eq!(uploaded.await.sha256, Digest::of(&large));
     writers.join_all().await;
+    served.server.set_faults(Faults::default());
     assert_eq!(storage.list("o/").await.unwrap().len(), 160);
     assert_eq!(stored(&storage, "o/7/3").await.as_deref(), Some(&b"7-3"[..]));
     assert_eq!(stored(&storage, "large").await.as_deref(), Some(&large[..]));
@@ -147,6 +168,20 @@ async fn a_store_that_ignores_create_only_writes_is_refused_unless_there_is_one_
     sqlextract_storage::suite::one_of_many_racing_writers_creates(&shared).await;
     upload(&storage, "u", b"body").await;
     assert!(storage.list(".").await.unwrap().is_empty(), "the probe is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_suite_notices_a_store_that_lets_two_writers_win() {
+    let served = serve().await;
+    let storage: Arc<dyn Storage> = Arc::new(open(&served).await);
+    // Honest while it was probed.
+    served.server.set_faults(Faults {
+        ignore_if_none_match: true,
+        ..Faults::default()
+    });
+    let case = async move { sqlextract_storage::suite::one_of_many_racing_writers_creates(&storage).await };
+    let ended = tokio::spawn(case).await;
+    assert!(ended.is_err_and(|e| e.is_panic()));
 }
 
 #[tokio::test]
