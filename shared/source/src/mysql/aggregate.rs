@@ -13,7 +13,7 @@ use super::sql::{Statement, from, matching, quoted};
 /// The scale of the server's widest decimal.
 const WIDEST_SCALE: i8 = 30;
 
-/// The row count and each column's aggregate.
+/// The row count and each column's aggregate; without values there is no sum and no bound.
 ///
 /// Only counted are: columns that are rounded by choice (the server rounds half away from zero), floats as text and
 /// numbers as floats (the digits are ours), times of a query (their number of digits is not known), and decimals of a
@@ -108,7 +108,7 @@ impl Kind {
         match self {
             Self::Number { value, scale } => {
                 let facts = [
-                    format!("COALESCE(SUM({value}), 0)"),
+                    format!("SUM({value})"),
                     format!("MIN({value})"),
                     format!("MAX({value})"),
                 ];
@@ -117,7 +117,7 @@ impl Kind {
                     .map(|fact| format!("CAST(CAST({fact} AS DECIMAL(65,{scale})) AS CHAR)"))
                     .to_vec()
             }
-            Self::Sum(n) => vec![format!("CAST(COALESCE(SUM({n}), 0) AS CHAR)")],
+            Self::Sum(n) => vec![format!("CAST(SUM({n}) AS CHAR)")],
             Self::Float { name, .. } => vec![format!("MIN({name})"), format!("MAX({name})")],
             Self::Count => Vec::new(),
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sqlextract_model::{
-    Code, Dialect, Digest, Failure, KeyColumn, KeyFacts, KeyKind, Range, Relation, Result, Selection, SourceColumn,
-    SourceFacts, SourceIdentity, TableFacts, TableKind, TableName,
+    Class, Code, Dialect, Digest, Failure, KeyColumn, KeyFacts, KeyKind, Range, Relation, Result, Selection,
+    SourceColumn, SourceFacts, SourceIdentity, TableFacts, TableKind, TableName,
 };
 
 use super::connection::{Connections, Lease};
@@ -20,16 +20,19 @@ pub(super) async fn inspect(connections: &Arc<Connections>, selections: &[Select
     let free_connections = free_connections(&mut lease).await?;
     let default_schema = connections.address.database.as_deref();
     let mut tables: Vec<TableFacts> = Vec::new();
+    let mut failures = Vec::new();
     for selection in selections {
-        let found = match selection {
-            Selection::Table { schema, name } => {
-                let schema = schema_of(schema.as_deref(), default_schema)?;
-                vec![table(&mut lease, schema, name).await?]
+        match selected(&mut lease, selection, default_schema).await {
+            Ok(found) => tables.extend(found),
+            // What is wrong with one table is told together with the others; anything else ends the inspection.
+            Err(failure) if failure.class() == Class::Permanent && failure.code != Code::SourceProtocol => {
+                failures.push(failure)
             }
-            Selection::Schema(schema) => all_tables(&mut lease, schema_of(schema.as_deref(), default_schema)?).await?,
-            Selection::Query { name, sql, key } => vec![query(&mut lease, name, sql, key.as_deref()).await?],
-        };
-        tables.extend(found);
+            Err(failure) => return Err(failure),
+        }
+    }
+    if !failures.is_empty() {
+        return Err(together(failures));
     }
     lease.release();
     Ok(SourceFacts {
@@ -38,6 +41,29 @@ pub(super) async fn inspect(connections: &Arc<Connections>, selections: &[Select
         pooler,
         tables,
     })
+}
+
+async fn selected(lease: &mut Lease, selection: &Selection, default_schema: Option<&str>) -> Result<Vec<TableFacts>> {
+    match selection {
+        Selection::Table { schema, name } => {
+            let schema = schema_of(schema.as_deref(), default_schema)?;
+            Ok(vec![table(lease, schema, name).await?])
+        }
+        Selection::Schema(schema) => all_tables(lease, schema_of(schema.as_deref(), default_schema)?).await,
+        Selection::Query { name, sql, key } => Ok(vec![query(lease, name, sql, key.as_deref()).await?]),
+    }
+}
+
+/// One failure that names every object; alone it stays as it is.
+fn together(mut failures: Vec<Failure>) -> Failure {
+    if failures.len() == 1 {
+        return failures.remove(0);
+    }
+    let code = failures[0].code;
+    let messages: Vec<_> = failures.iter().map(|f| f.message.as_str()).collect();
+    let whole = Failure::new(code, messages.join("; "));
+    let causes = failures.iter().flat_map(|f| f.causes.iter().chain(f.remedy.as_ref()));
+    causes.fold(whole, Failure::because)
 }
 
 fn schema_of<'a>(given: Option<&'a str>, default: Option<&'a str>) -> Result<&'a str> {

@@ -165,11 +165,19 @@ impl Reader {
         batches: mpsc::Sender<RecordBatch>,
         mut acknowledged: mpsc::Receiver<()>,
     ) -> Result<ReadSummary> {
-        schema::check_declared(&mut lease, &self.relation, &self.columns).await?;
+        let exists = schema::check_declared(&mut lease, &self.relation, &self.columns).await?;
         if let Some(filter) = &self.filter {
             // One like `a) OR (b` would leave its brackets, and with them the range; alone it is no condition.
             let alone = Statement::new(format!("SELECT 1 FROM {} WHERE\n{filter}\n", from(&self.relation)));
-            lease.prepare(&alone, "the server does not accept the filter").await?;
+            let prepared = lease.prepare(&alone, "the server does not accept the filter").await;
+            prepared.map_err(|failure| match failure.code {
+                // What the table does not have is the filter's fault.
+                Code::SourceObjectMissing if exists => Failure {
+                    code: Code::SourceQueryInvalid,
+                    ..failure
+                },
+                _ => failure,
+            })?;
         }
         let prepared = lease.prepare(&self.statement, "cannot read the rows").await?;
         schema::check_types(sqlx::Statement::columns(&prepared), &self.columns)?;

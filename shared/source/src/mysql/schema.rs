@@ -8,12 +8,14 @@ use sqlx::{Column, MySql, Type, TypeInfo};
 
 use super::cell;
 use super::connection::Lease;
-use super::sql::Statement;
+use super::sql::{Statement, base_of};
 
 /// Compares the declared types of a table's columns with those of the plan. A query has none to compare.
-pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, columns: &[ColumnMapping]) -> Result<()> {
+///
+/// Answers whether there is such a table; why there is not, the statement itself tells better.
+pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, columns: &[ColumnMapping]) -> Result<bool> {
     let Relation::Table(table) = relation else {
-        return Ok(());
+        return Ok(false);
     };
     let look =
         "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
@@ -26,10 +28,9 @@ pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, colum
             cell::text(row, 1)?.unwrap_or_default(),
         );
     }
-    // A table that is gone altogether is told better by the statement itself.
     for column in columns.iter().filter(|_| !now.is_empty()) {
         match now.get(&column.name) {
-            Some(declared) if *declared == column.declared => {}
+            Some(declared) if comparable(declared) == comparable(&column.declared) => {}
             Some(declared) => {
                 return Err(changed(
                     column,
@@ -39,7 +40,22 @@ pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, colum
             None => return Err(changed(column, "is gone")),
         }
     }
-    Ok(())
+    Ok(!now.is_empty())
+}
+
+/// A declared type without what says nothing about its values: the display width of an integer, which servers since
+/// MySQL 8.0.19 leave out, and a character set.
+fn comparable(declared: &str) -> String {
+    let end = declared.to_ascii_lowercase().find(" character set ");
+    let declared = &declared[..end.unwrap_or(declared.len())];
+    let integer = matches!(
+        base_of(declared),
+        "tinyint" | "smallint" | "mediumint" | "int" | "bigint"
+    );
+    match declared.split_once('(').zip(declared.split_once(')')) {
+        Some(((base, _), (_, rest))) if integer => format!("{base}{rest}"),
+        _ => declared.to_owned(),
+    }
 }
 
 /// Compares what the server announces with what the decoders expect.
@@ -97,4 +113,31 @@ pub(super) fn is_text(info: &MySqlTypeInfo) -> bool {
 
 pub(super) fn is_text_or_bytes(info: &MySqlTypeInfo) -> bool {
     <[u8] as Type<MySql>>::compatible(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_matters_to_values_is_compared() {
+        let same = [
+            ("int(11)", "int"),
+            ("bigint(20) unsigned", "bigint unsigned"),
+            ("varchar(9) CHARACTER SET utf8mb4", "varchar(9)"),
+        ];
+        for (a, b) in same {
+            assert_eq!(comparable(a), comparable(b));
+        }
+        let different = [
+            ("int", "int unsigned"),
+            ("int(11)", "bigint(11)"),
+            ("decimal(10,2)", "decimal(10,3)"),
+            ("datetime", "datetime(6)"),
+            ("enum('a')", "enum('A')"),
+        ];
+        for (a, b) in different {
+            assert_ne!(comparable(a), comparable(b));
+        }
+    }
 }

@@ -162,7 +162,7 @@ async fn temporal_values_are_counted_in_days_and_microseconds() {
 }
 
 #[tokio::test]
-async fn an_empty_table_sums_to_zero_without_bounds() {
+async fn a_table_without_rows_has_neither_sums_nor_bounds() {
     let mut scratch = Scratch::new().await;
     scratch.run("CREATE TABLE t (i INT, d DECIMAL(9,2), s TEXT)").await;
     let source = scratch.open().await;
@@ -172,8 +172,10 @@ async fn an_empty_table_sums_to_zero_without_bounds() {
         .await
         .unwrap();
     assert_eq!(rows, 0);
-    let sums: Vec<_> = found.iter().map(|a| a.sum.as_deref().unwrap()).collect();
-    assert_eq!(sums, ["0", "0.00", "0"]);
-    assert!(found.iter().all(|a| a.count == 0 && a.min.is_none() && a.max.is_none()));
+    assert!(
+        found
+            .iter()
+            .all(|a| a.count == 0 && a.sum.is_none() && a.min.is_none() && a.max.is_none())
+    );
     scratch.drop().await;
 }

@@ -10,4 +10,5 @@ mod keys;
 mod queries;
 mod reading;
 mod sessions;
+mod suite;
 mod types;
