@@ -1,0 +1,281 @@
+//! Reading a range: one thread steps the statement and fills record batches, a channel of one carries them over.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
+use sqlextract_model::{Code, Failure, Relation, Result, TableName};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::cell::{Misfit, Remedy};
+use super::decode::Cells;
+use super::failure::failure;
+use super::show::{literal, shown, size};
+use super::sql::{Rows, Statement, check_foreign_sql};
+use crate::{ReadLimits, ReadRequest, ReadSummary};
+
+/// Steps of SQLite's machine between two looks at the clock and the cancellation: a fraction of a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 20_000;
+
+/// A read as the thread needs it: everything owned.
+pub(super) struct Job {
+    table: TableName,
+    relation: Relation,
+    filter: Option<String>,
+    statement: Statement,
+    blame: Code,
+    schema: SchemaRef,
+    columns: Vec<Cells>,
+    /// Name and place in the select list of the columns that tell a row.
+    row_key: Vec<(String, usize)>,
+    limits: ReadLimits,
+    statement_timeout: Duration,
+    stop: CancellationToken,
+}
+
+impl Job {
+    pub(super) fn new(request: &ReadRequest<'_>, statement_timeout: Duration, stop: CancellationToken) -> Result<Self> {
+        let rows = Rows::new(request.relation, request.filter);
+        let mut list: Vec<String> = request.columns.iter().map(|column| rows.column(&column.name)).collect();
+        let mut row_key = Vec::with_capacity(request.row_key.len());
+        for key in request.row_key {
+            let at = request
+                .columns
+                .iter()
+                .position(|column| column.name == key.name)
+                .unwrap_or_else(|| {
+                    list.push(rows.column(&key.name));
+                    list.len() - 1
+                });
+            row_key.push((key.name.clone(), at));
+        }
+        let columns: Result<Vec<_>> = request.columns.iter().map(Cells::new).collect();
+        let fields: Vec<_> = request.columns.iter().map(|column| column.field()).collect();
+        Ok(Self {
+            table: request.table.clone(),
+            relation: request.relation.clone(),
+            filter: request.filter.map(str::to_owned),
+            statement: rows.select(&list.join(", "), request.range, "")?,
+            blame: rows.blame(),
+            schema: Arc::new(Schema::new(fields)),
+            columns: columns.map_err(|failure| failure.table(request.table))?,
+            row_key,
+            limits: request.limits,
+            statement_timeout,
+            stop,
+        })
+    }
+
+    /// Reads everything into the channel. Ends early when the receiver is gone or the job is stopped.
+    pub(super) fn run(mut self, connection: &Connection, batches: &mpsc::Sender<RecordBatch>) -> Result<ReadSummary> {
+        check_foreign_sql(connection, &self.relation, self.filter.as_deref())?;
+        let (limit, stop) = (self.statement_timeout, self.stop.clone());
+        let summary = watched(connection, limit, &stop, |clock| self.step(connection, batches, clock));
+        summary.map_err(|failure| failure.table(&self.table))
+    }
+
+    fn step(
+        &mut self,
+        connection: &Connection,
+        batches: &mpsc::Sender<RecordBatch>,
+        clock: &Clock,
+    ) -> Result<ReadSummary> {
+        let blame = self.blame;
+        let refused = |error: rusqlite::Error| failure(&error, blame, "read the rows");
+        let mut prepared = connection.prepare(&self.statement.sql).map_err(refused)?;
+        let mut rows = prepared
+            .query(self.statement.parameters().as_slice())
+            .map_err(refused)?;
+        let mut summary = ReadSummary::default();
+        let (mut held_rows, mut held_bytes) = (0_usize, 0_usize);
+        while let Some(row) = rows.next().map_err(refused)? {
+            let row_bytes = self.take(row, summary.rows)?;
+            summary.rows += 1;
+            summary.bytes += row_bytes as u64;
+            held_rows += 1;
+            held_bytes += row_bytes;
+            if held_bytes >= self.limits.record_batch_bytes || held_rows >= self.limits.record_batch_rows {
+                self.send(batches, clock, held_rows)?;
+                (held_rows, held_bytes) = (0, 0);
+            }
+        }
+        if held_rows > 0 {
+            self.send(batches, clock, held_rows)?;
+        }
+        Ok(summary)
+    }
+
+    /// One row into the builders. A cell's weight is known before it is copied.
+    fn take(&mut self, row: &Row<'_>, number: u64) -> Result<usize> {
+        let mut row_bytes = 0;
+        for (at, cells) in self.columns.iter_mut().enumerate() {
+            let cell = row
+                .get_ref(at)
+                .map_err(|error| failure(&error, Code::Defect, "give a cell"))?;
+            row_bytes += cells.weight(&cell);
+            let taken = if row_bytes > self.limits.row_bytes {
+                Err(Misfit {
+                    wanted: "a row within the memory budget",
+                    remedy: Remedy::TooLarge,
+                })
+            } else {
+                cells.append(cell)
+            };
+            if let Err(misfit) = taken {
+                return Err(self.refusal(row, number, at, misfit));
+            }
+        }
+        Ok(row_bytes)
+    }
+
+    fn refusal(&self, row: &Row<'_>, number: u64, at: usize, misfit: Misfit) -> Failure {
+        let column = self.schema.field(at).name();
+        let cell = row.get_ref(at).unwrap_or(ValueRef::Null);
+        let place = self.place(row, number);
+        let name = TableName::new(&self.table.name, column);
+        let failure = match misfit.remedy {
+            Remedy::TooLarge => {
+                let message = format!(
+                    "column {column:?} of {} in the row {place} brings the row to more than {} bytes: it holds {}",
+                    self.table,
+                    self.limits.row_bytes,
+                    size(cell),
+                );
+                Failure::new(Code::ValueTooLarge, message)
+            }
+            form => {
+                let form = if form == Remedy::Binary { "binary" } else { "text" };
+                let message = format!(
+                    "column {column:?} of {} takes {}, and the row {place} holds {}",
+                    self.table,
+                    misfit.wanted,
+                    shown(cell),
+                );
+                Failure::new(Code::ValueRefused, message).remedy(format!(
+                    "Take every value as it is with `--column-type {name}={form}`, or correct the row."
+                ))
+            }
+        };
+        failure.table(&self.table).column(column).row(place)
+    }
+
+    fn place(&self, row: &Row<'_>, number: u64) -> String {
+        if self.row_key.is_empty() {
+            return format!("number {} of its range", number + 1);
+        }
+        let value = |at: &usize| row.get_ref(*at).map_or_else(|_| "?".to_owned(), literal);
+        let parts: Vec<_> = self
+            .row_key
+            .iter()
+            .map(|(name, at)| format!("{name}={}", value(at)))
+            .collect();
+        parts.join(", ")
+    }
+
+    fn send(&mut self, batches: &mpsc::Sender<RecordBatch>, clock: &Clock, rows: usize) -> Result<()> {
+        let columns: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
+            .map_err(|error| Failure::new(Code::Defect, "the columns of a record batch differ").because(error))?;
+        let began = Instant::now();
+        let sent = batches.blocking_send(batch);
+        clock.pause(began.elapsed());
+        sent.map_err(|_| stopped())
+    }
+}
+
+pub(super) fn stopped() -> Failure {
+    Failure::new(Code::Interrupted, "the read was stopped")
+}
+
+/// The time that a statement has left, not counting what it waits for its receiver.
+#[derive(Debug, Clone)]
+pub(super) struct Clock {
+    began: Instant,
+    limit: Duration,
+    paused_micros: Arc<AtomicU64>,
+}
+
+impl Clock {
+    fn start(limit: Duration) -> Self {
+        Self {
+            began: Instant::now(),
+            limit,
+            paused_micros: Arc::default(),
+        }
+    }
+
+    fn pause(&self, time: Duration) {
+        self.paused_micros
+            .fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        let paused = Duration::from_micros(self.paused_micros.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(paused) > self.limit
+    }
+}
+
+/// Runs `work` so that it ends when `stop` is set or `limit` is over.
+pub(super) fn watched<T>(
+    connection: &Connection,
+    limit: Duration,
+    stop: &CancellationToken,
+    work: impl FnOnce(&Clock) -> Result<T>,
+) -> Result<T> {
+    let clock = Clock::start(limit);
+    let handler = {
+        let (clock, stop) = (clock.clone(), stop.clone());
+        move || stop.is_cancelled() || clock.is_over()
+    };
+    let defect = |error: rusqlite::Error| failure(&error, Code::Defect, "watch a statement");
+    connection
+        .progress_handler(STEPS_BETWEEN_LOOKS, Some(handler))
+        .map_err(defect)?;
+    let done = work(&clock);
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(defect)?;
+    match done {
+        Err(failure) if failure.code == Code::Interrupted && stop.is_cancelled() => Err(stopped()),
+        Err(failure) if failure.code == Code::Interrupted && clock.is_over() => Err(Failure::new(
+            Code::SourceTimeout,
+            format!("a statement ran longer than {limit:?}"),
+        )),
+        done => done,
+    }
+}
+
+/// What a second look at a range without rows asks.
+pub(super) struct EmptyRange {
+    statement: Statement,
+    blame: Code,
+}
+
+impl EmptyRange {
+    pub(super) fn new(request: &ReadRequest<'_>) -> Result<Self> {
+        let rows = Rows::new(request.relation, request.filter);
+        let statement = rows.select("1", request.range, " LIMIT 1")?;
+        Ok(Self {
+            statement,
+            blame: rows.blame(),
+        })
+    }
+
+    pub(super) fn prove(&self, connection: &Connection) -> Result<()> {
+        let refused = |error: rusqlite::Error| failure(&error, self.blame, "look at a range again");
+        let mut prepared = connection.prepare(&self.statement.sql).map_err(refused)?;
+        if prepared
+            .exists(self.statement.parameters().as_slice())
+            .map_err(refused)?
+        {
+            let message = "a range answered with no rows, and a second look found some";
+            return Err(Failure::new(Code::RowsUnproven, message));
+        }
+        Ok(())
+    }
+}
