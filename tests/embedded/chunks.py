@@ -1,5 +1,6 @@
 """Reads chunks with DuckDB: {"files", "format", "sql"} in, the rows of the query over the view `chunks` out, as text."""
 
+import csv
 import json
 import sys
 
@@ -12,21 +13,15 @@ files = asked["files"]
 if asked["format"] == "parquet":
     chunks = connection.read_parquet(files)
 else:
-    # Every option is named: detection would hide a file that is not in the dialect.
-    chunks = connection.read_csv(
-        files,
-        header=True,
-        all_varchar=True,
-        delimiter=",",
-        quotechar='"',
-        escapechar='"',
-        na_values="",
-        auto_detect=False,
-        strict_mode=True,
-        columns={
-            name: "VARCHAR"
-            for name in connection.read_csv(files[0], header=True, all_varchar=True, delimiter=",", quotechar='"').columns
-        },
+    # Every option is named: detection would hide a file that is not in the dialect. Quoted fields are never NULL.
+    with open(files[0], newline="", encoding="utf-8") as file:
+        names = next(csv.reader(file))
+    quoted = lambda text: "'" + text.replace("'", "''") + "'"
+    listed = ", ".join(quoted(file) for file in files)
+    columns = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in names)
+    chunks = connection.sql(
+        f"SELECT * FROM read_csv([{listed}], columns = {{{columns}}}, auto_detect = false, header = true, delim = ',', "
+        "quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, strict_mode = true, max_line_size = 64000000)"
     )
 chunks.create_view("chunks")
 rows = connection.execute(asked["sql"]).fetchall()

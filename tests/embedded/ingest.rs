@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, variable};
 
-use crate::types::AWKWARD;
+use crate::types::{awkward, literal};
 
 struct Load {
     scenario: Scenario,
@@ -51,6 +51,8 @@ impl Load {
 }
 
 fn source() -> Database {
+    let texts: Vec<String> = awkward().iter().map(|text| literal(Dialect::Postgres, text)).collect();
+    let texts = texts.join(", ");
     let database = Database::new(Dialect::Postgres);
     database.run(&format!(
         "CREATE TABLE thing (id bigint PRIMARY KEY, name text, price numeric(12,3), born date, seen timestamptz,
@@ -58,7 +60,7 @@ fn source() -> Database {
          INSERT INTO thing SELECT i, 'n' || i, i / 8.0, date '2000-01-01' + i, timestamptz '2026-01-01 00:00:00.123456+02' + i * interval '1 hour',
            i / 3.0::float8, i % 2 = 0, jsonb_build_object('i', i), md5(i::text)::uuid, decode(md5(i::text), 'hex'),
            timestamp '2026-01-01 01:02:03.5', i % 100 FROM generate_series(100, 3000) AS i;
-         INSERT INTO thing (id, name) SELECT n, t FROM unnest({AWKWARD}) WITH ORDINALITY AS a(t, n);
+         INSERT INTO thing (id, name) SELECT n, t FROM unnest(ARRAY[{texts}]) WITH ORDINALITY AS a(t, n);
          INSERT INTO thing (id, price, ratio, born, at) VALUES (50, -0.001, 'NaN', '0001-01-01', '9999-12-31 23:59:59.999999'),
            (51, 999999999.999, '-Infinity', '9999-12-31', '0001-01-01'), (52, 0, -0.0, NULL, NULL);
          ANALYZE;"

@@ -47,7 +47,7 @@ fn skewed() -> Database {
         .map(|c| format!("CASE WHEN i % 100 = {} AND i % 4 = {} THEN repeat(md5(i::text), 3000) WHEN i % 7 = {} THEN 'v' || i END", c % 100, c / 100, c % 7))
         .collect();
     database.run(&format!(
-        "CREATE TABLE wide (id bigint PRIMARY KEY, {}); INSERT INTO wide SELECT i, {} FROM generate_series(1, 8000) AS i; ANALYZE wide;",
+        "CREATE TABLE wide (id bigint PRIMARY KEY, {}); INSERT INTO wide SELECT i, {} FROM generate_series(1, 2000) AS i; ANALYZE wide;",
         columns.join(", "),
         values.join(", ")
     ));

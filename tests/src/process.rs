@@ -54,7 +54,8 @@ pub fn python(script: &str, input: &Value) -> Value {
     drop(stdin);
     let output = child.wait_with_output().expect("the program can be waited for");
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} failed on {input}:\n{told}");
+    let shown: String = input.to_string().chars().take(2000).collect();
+    assert!(output.status.success(), "{script} failed on {shown}:\n{told}");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{script} wrote no JSON: {e}"))
 }
 
@@ -122,7 +123,9 @@ impl Scenario {
         let output = self.output();
         let output = output.to_str().expect("temporary paths are text");
         let mut all = vec!["extract", "--json", "--source", source, "--output", output];
-        all.extend(["--progress", "none"]);
+        if !arguments.contains(&"--progress") {
+            all.extend(["--progress", "none"]);
+        }
         all.extend(arguments);
         self.start(self.command(&all))
     }
