@@ -10,9 +10,7 @@
 //!
 //! `sum`, `min` and `max` are `None` where no value is there.
 
-use sqlextract_model::{
-    ChunkType, Code, ColumnAggregate, ColumnMapping, Failure, Lossy, Relation, Result, TimestampUnit, Wire,
-};
+use sqlextract_model::{ChunkType, Code, ColumnAggregate, ColumnMapping, Failure, Lossy, Relation, Result, Wire};
 use sqlx::Row;
 
 use super::checks::{self, Subject};
@@ -96,6 +94,10 @@ fn facts(column: &ColumnMapping) -> Facts {
                 ..Facts::default()
             }
         }
+        // oid, xid and cid have no arithmetic; their text has.
+        ChunkType::Int64 if matches!(column.wire, Wire::Unsigned { .. }) => {
+            exact(&format!("({value})::text::int8"), 0, count)
+        }
         ChunkType::Int8 | ChunkType::Int16 | ChunkType::Int32 | ChunkType::Int64 => {
             exact(&format!("({value})"), 0, count)
         }
@@ -106,21 +108,12 @@ fn facts(column: &ColumnMapping) -> Facts {
         ChunkType::Binary => octets(&value, count),
         ChunkType::Date => exact(&format!("({value} - date '1970-01-01')"), 0, count),
         ChunkType::Time => exact(&microseconds(&format!("({value} - time '00:00')")), 0, count),
-        ChunkType::Timestamp { unit, .. } => {
+        ChunkType::Timestamp { .. } => {
             let epoch = match column.wire {
                 Wire::TimestampWithZone => "timestamptz '1970-01-01 00:00:00+00'",
                 _ => "timestamp '1970-01-01 00:00:00'",
             };
-            let factor = if *unit == TimestampUnit::Nanosecond {
-                " * 1000"
-            } else {
-                ""
-            };
-            exact(
-                &format!("({}{factor})", microseconds(&format!("({value} - {epoch})"))),
-                0,
-                count,
-            )
+            exact(&microseconds(&format!("({value} - {epoch})")), 0, count)
         }
         ChunkType::Uuid | ChunkType::List(_) => Facts {
             count,

@@ -180,7 +180,7 @@ async fn query_unchanged(connection: &mut PgConnection, text: &str, columns: &[C
     Ok(())
 }
 
-/// Fails with `source_query_invalid` unless the filter is one expression. Inside CASE, a text that closes our
+/// Fails with `source_query_invalid` unless the filter is one expression over the relation's columns. Inside CASE, a text that closes our
 /// parenthesis to open another one does not parse; only the optimizer ever sees this statement.
 pub(crate) async fn filter_is_one_expression(
     connection: &mut PgConnection,
@@ -188,7 +188,12 @@ pub(crate) async fn filter_is_one_expression(
     filter: &str,
 ) -> Result<()> {
     let select = format!("SELECT CASE WHEN {filter}\n THEN 1 END AS one FROM {}", subject.from());
-    describe(connection, &select, "PostgreSQL does not accept the filter")
-        .await
-        .map(|_| ())
+    let described = describe(connection, &select, "PostgreSQL does not accept the filter").await;
+    described.map(|_| ()).map_err(|failure| match failure.code {
+        Code::SourceObjectMissing => Failure {
+            code: Code::SourceQueryInvalid,
+            ..failure
+        },
+        _ => failure,
+    })
 }

@@ -132,7 +132,7 @@ async fn look_up(
         values.join(", "),
         sql::relation(relation),
         sql::where_clause(conditions),
-        sql::key_list(columns, order)
+        sql::key_order(relation, columns, order)
     );
     let row = sql::query(text)
         .fetch_optional(connection)

@@ -3,6 +3,7 @@
 //! Settings are pinned with `SET LOCAL` in the statement that opens the transaction. That outranks the settings of
 //! roles and databases, and leaves nothing behind in a session that a pooler lends to somebody else afterwards.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) struct Connections {
     opening: String,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<PgConnection>>,
+    /// Snapshots of ours that have ended. The server may take a moment to notice.
+    ended: Mutex<HashSet<SnapshotToken>>,
 }
 
 /// The limits of a session, and what depends on the server.
@@ -102,6 +105,7 @@ impl Connections {
             opening: pins.opening(),
             permits: Arc::new(Semaphore::new(limit.max(1) as usize)),
             idle: Mutex::default(),
+            ended: Mutex::default(),
         })
     }
 
@@ -158,6 +162,26 @@ impl Connections {
             connection,
             permit: None,
         }
+    }
+
+    /// From now on nobody joins the snapshot.
+    pub(crate) fn end_snapshot(&self, token: &SnapshotToken) {
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token.clone());
+    }
+
+    /// A server that was restarted may give a name again.
+    pub(crate) fn begin_snapshot(&self, token: &SnapshotToken) {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).remove(token);
+    }
+
+    fn has_ended(&self, token: &SnapshotToken) -> bool {
+        self.ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(token)
     }
 
     fn take_idle(&self) -> Option<PgConnection> {
@@ -220,9 +244,13 @@ impl Session {
             }
             Ok(opened) => opened.map_err(errors::in_use(doing))?,
         };
-        let Some(SnapshotToken(token)) = snapshot else {
+        let Some(shared) = snapshot else {
             return Ok(());
         };
+        if self.connections.has_ended(shared) {
+            return Err(Failure::new(Code::SnapshotLost, "the shared snapshot has ended"));
+        }
+        let SnapshotToken(token) = shared;
         // The server takes the name for that of a file; an odd one would be an odd error.
         if token.is_empty() || !token.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
             return Err(Failure::new(

@@ -1,6 +1,7 @@
 //! One instant for all readers: a transaction that exports its snapshot and is kept open.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlextract_model::{Code, Failure, Result, SnapshotEvidence, SnapshotToken};
@@ -8,12 +9,13 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
-use super::session::Session;
+use super::session::{Connections, Session};
 use super::{PostgresSource, errors, sql};
 use crate::Snapshot;
 
 /// The keeper of a snapshot. Dropping it closes its connection, and with it the snapshot.
 pub(super) struct Keeper {
+    connections: Arc<Connections>,
     session: Mutex<Session>,
     token: SnapshotToken,
     evidence: SnapshotEvidence,
@@ -25,6 +27,12 @@ impl fmt::Debug for Keeper {
             .field("token", &self.token)
             .field("evidence", &self.evidence)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.connections.end_snapshot(&self.token);
     }
 }
 
@@ -67,7 +75,9 @@ pub(super) async fn keep(source: &PostgresSource) -> Result<Keeper> {
         .map_err(errors::in_use(doing))?;
     let token = SnapshotToken(row.try_get(0).map_err(errors::in_use(doing))?);
     let evidence = evidence(source, connection).await?;
+    source.connections.begin_snapshot(&token);
     Ok(Keeper {
+        connections: source.connections.clone(),
         session: Mutex::new(session),
         token,
         evidence,

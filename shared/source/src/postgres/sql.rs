@@ -172,11 +172,15 @@ fn key_literal(column: &KeyColumn, value: &KeyValue) -> Result<String> {
     }
 }
 
-/// `"a", "b"`, for ORDER BY.
-pub(crate) fn key_list(columns: &[KeyColumn], suffix: &str) -> String {
+/// `"t"."a", "t"."b"`, for ORDER BY. A bare name would be taken for the answer's column of that name, which is text.
+pub(crate) fn key_order(relation: &Relation, columns: &[KeyColumn], suffix: &str) -> String {
+    let qualifier = match relation {
+        Relation::Table(name) => identifier(&name.name),
+        Relation::Query(_) => identifier("query"),
+    };
     let names: Vec<_> = columns
         .iter()
-        .map(|c| format!("{}{suffix}", identifier(&c.name)))
+        .map(|c| format!("{qualifier}.{}{suffix}", identifier(&c.name)))
         .collect();
     names.join(", ")
 }

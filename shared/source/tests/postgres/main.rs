@@ -15,4 +15,5 @@ mod probes;
 mod reading;
 mod sessions;
 mod snapshots;
+mod suite;
 mod types;

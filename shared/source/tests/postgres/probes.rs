@@ -18,7 +18,7 @@ fn integer(value: i128) -> Vec<KeyValue> {
 }
 
 const KEYED: &str = "CREATE TABLE t (id int8 PRIMARY KEY, word text UNIQUE, raw bytea UNIQUE); \
-    INSERT INTO t SELECT i * 1000, CASE WHEN i > 1 THEN 'w' || i END, decode(to_hex(i + 16), 'hex') \
+    INSERT INTO t SELECT (i - 2) * 700, CASE WHEN i > 1 THEN 'w' || i END, decode(to_hex(i + 16), 'hex') \
         FROM generate_series(1, 9) i; \
     CREATE TABLE empty (id int PRIMARY KEY)";
 
@@ -31,7 +31,7 @@ async fn the_ends_of_a_key_are_looked_up() {
     let text = |v: &str| vec![KeyValue::Text(v.to_owned())];
     let bytes = |b: u8| vec![KeyValue::Bytes(vec![b])];
     let cases = [
-        ("id", integer(1000), integer(9000)),
+        ("id", integer(-700), integer(4900)),
         ("word", text("w2"), text("w9")),
         ("raw", bytes(17), bytes(25)),
     ];
@@ -44,6 +44,13 @@ async fn the_ends_of_a_key_are_looked_up() {
     let columns = empty.keys[0].columns.clone();
     let bounds = ask(&source, &empty, None, Probe::Bounds { columns }).await;
     assert_eq!(bounds, ProbeAnswer::Bounds(None));
+    let query = Relation::Query("SELECT id, word FROM t WHERE id > 0 -- the end".to_owned());
+    let columns = facts.keys[0].columns.clone();
+    let answers = source
+        .probe(&query, None, &[Probe::Bounds { columns }], None)
+        .await
+        .unwrap();
+    assert_eq!(answers, [ProbeAnswer::Bounds(Some((integer(700), integer(4900))))]);
     scratch.remove().await;
 }
 
@@ -55,14 +62,14 @@ async fn the_next_key_is_looked_up_inside_its_range() {
     let facts = inspect(&source, "t").await;
     let within = KeyRange {
         columns: columns(&facts, "id"),
-        lower: Some(integer(2000)),
-        upper: Some(integer(5000)),
+        lower: Some(integer(600)),
+        upper: Some(integer(2800)),
     };
     let answers = [
-        (0, Some(2000)),
-        (2001, Some(3000)),
-        (4000, Some(4000)),
-        (4001, None),
+        (0, Some(700)),
+        (701, Some(1400)),
+        (2100, Some(2100)),
+        (2101, None),
         (i128::from(i64::MAX) + 5, None),
     ];
     for (at_least, expected) in answers {

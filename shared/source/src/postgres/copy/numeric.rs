@@ -20,6 +20,16 @@ const fn powers() -> [i128; 39] {
     powers
 }
 
+const fn small_powers() -> [u64; 16] {
+    let mut powers = [1; 16];
+    let mut i = 1;
+    while i < 16 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+}
+
 /// The parts of a field, its digits still as they came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numeric<'a> {
@@ -57,7 +67,10 @@ impl<'a> Numeric<'a> {
     /// The number times 10^`scale`, within `precision` digits.
     pub(crate) fn scaled(&self, precision: u8, scale: i8, excess: Excess) -> Result<i128, Misfit> {
         let negative = self.is_negative()?;
-        let magnitude = self.magnitude(i32::from(scale), excess)?;
+        let magnitude = match self.small(i32::from(scale)) {
+            Some(magnitude) => i128::from(magnitude),
+            None => self.magnitude(i32::from(scale), excess)?,
+        };
         let limit = POWERS.get(usize::from(precision)).copied().unwrap_or(i128::MAX);
         if magnitude >= limit {
             return Err(TOO_LARGE);
@@ -109,6 +122,30 @@ impl<'a> Numeric<'a> {
                 Err(Misfit::Malformed("a numeric's digit is over 9999"))
             }
         })
+    }
+
+    /// The magnitude where it is exact and everything on the way to it fits into 64 bits: nearly always.
+    fn small(&self, scale: i32) -> Option<u64> {
+        const SMALL_POWERS: [u64; 16] = small_powers();
+        if self.digits.len() > 8 {
+            return None;
+        }
+        let mut sum: u64 = 0;
+        let mut exponent = 4 * (self.weight + 1) + scale;
+        for pair in self.digits.as_chunks::<2>().0 {
+            let group = u16::from_be_bytes(*pair);
+            if group > 9_999 {
+                return None;
+            }
+            sum = sum * 10_000 + u64::from(group);
+            exponent -= 4;
+        }
+        let unit = *SMALL_POWERS.get(exponent.unsigned_abs() as usize)?;
+        match exponent {
+            0..=3 => Some(sum * unit),
+            ..0 if sum.is_multiple_of(unit) => Some(sum / unit),
+            _ => None,
+        }
     }
 
     fn magnitude(&self, scale: i32, excess: Excess) -> Result<i128, Misfit> {
