@@ -15,9 +15,9 @@ struct Load {
 impl Load {
     fn new() -> Self {
         let scenario = Scenario::new();
-        std::fs::create_dir(scenario.path("bin")).unwrap();
-        let program = std::fs::canonicalize(variable("SQLEXTRACT_BINARY")).unwrap();
-        std::os::unix::fs::symlink(program, scenario.path("bin/sqlextract")).unwrap();
+        std::fs::create_dir(scenario.path("bin")).expect("the folder can be made");
+        let program = std::fs::canonicalize(variable("SQLEXTRACT_BINARY")).expect("SQLEXTRACT_BINARY is there");
+        std::os::unix::fs::symlink(program, scenario.path("bin/sqlextract")).expect("the folder takes links");
         Self {
             scenario,
             target: Database::new(Dialect::Postgres),
@@ -26,7 +26,7 @@ impl Load {
 
     fn script(&self, run: &Run) -> PathBuf {
         let file = self.scenario.path("load.sql");
-        let name = file.to_str().unwrap().to_owned();
+        let name = file.to_str().expect("temporary paths are text").to_owned();
         self.scenario
             .about(run, "generate-ingest", &["--target", "postgres", "-o", &name])
             .exits(0);
@@ -38,7 +38,7 @@ impl Load {
         let mut psql: Command = self.target.client_program(self.target.name());
         psql.arg("-f").arg(script).stdin(Stdio::null());
         psql.env("PATH", format!("{}:{path}", self.scenario.path("bin").display()));
-        psql.output().unwrap()
+        psql.output().expect("psql is in the PATH")
     }
 
     #[track_caller]

@@ -1,7 +1,7 @@
 //! The budget holds: for many columns of uneven rows, and for values that are large.
 
 use serde_json::{Value, json};
-use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, python, variable};
+use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, full_size, python, variable};
 
 const MIB: u64 = 1 << 20;
 /// What the program needs beside the data in flight.
@@ -41,13 +41,14 @@ fn within(peak: u64, budget: u64) {
 
 /// 400 columns: most rows are narrow, every hundredth carries a long text in a column of its own.
 fn skewed() -> Database {
+    let rows = if full_size() { 8000 } else { 4000 };
     let database = Database::new(Dialect::Postgres);
     let columns: Vec<String> = (0..400).map(|c| format!("c{c} text")).collect();
     let values: Vec<String> = (0..400)
         .map(|c| format!("CASE WHEN i % 100 = {} AND i % 4 = {} THEN repeat(md5(i::text), 3000) WHEN i % 7 = {} THEN 'v' || i END", c % 100, c / 100, c % 7))
         .collect();
     database.run(&format!(
-        "CREATE TABLE wide (id bigint PRIMARY KEY, {}); INSERT INTO wide SELECT i, {} FROM generate_series(1, 2000) AS i; ANALYZE wide;",
+        "CREATE TABLE wide (id bigint PRIMARY KEY, {}); INSERT INTO wide SELECT i, {} FROM generate_series(1, {rows}) AS i; ANALYZE wide;",
         columns.join(", "),
         values.join(", ")
     ));

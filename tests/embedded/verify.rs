@@ -39,7 +39,11 @@ impl Extracted {
     fn chunk(&self) -> (PathBuf, String) {
         let job = Job::of(&self.run);
         let path = job.chunks("orders").swap_remove(2);
-        let key = path.strip_prefix(&job.folder).unwrap().to_string_lossy().into_owned();
+        let key = path
+            .strip_prefix(&job.folder)
+            .expect("it is in the job")
+            .to_string_lossy()
+            .into_owned();
         (path, key)
     }
 

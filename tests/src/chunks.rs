@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::databases::{Rows, from_json};
 use crate::process::{Run, python};
+use crate::rows::{Rows, from_json};
 
 /// Every file below a folder, relative to it.
 pub fn all_files(folder: &Path) -> BTreeSet<PathBuf> {

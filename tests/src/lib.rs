@@ -4,12 +4,14 @@ mod chunks;
 mod databases;
 mod dice;
 mod process;
+mod rows;
 mod server;
 
 pub use chunks::{Job, all_files};
-pub use databases::{Database, Dialect, Rows};
+pub use databases::{Database, Dialect};
 pub use dice::Dice;
 pub use process::{Run, Running, Scenario, eventually, pause, python, variable};
+pub use rows::Rows;
 
 /// Whether the long form of a scenario is asked for.
 pub fn full_size() -> bool {

@@ -5,7 +5,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -37,63 +37,40 @@ fn number(arguments: &[&str]) -> u32 {
         .unwrap_or_else(|_| panic!("`id {arguments:?}` gives no number: {text:?}"))
 }
 
+/// A program of PostgreSQL in this folder, as a user that it accepts: it refuses root.
+fn as_postgres(name: &str, folder: &Path, root: bool) -> Command {
+    let mut command = Command::new(program(name));
+    command.current_dir(folder).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    if root {
+        command
+            .uid(number(&["-u", "postgres"]))
+            .gid(number(&["-g", "postgres"]));
+    }
+    command
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");
         let data = folder.path().join("data");
-        // PostgreSQL refuses to run as root.
         let root = number(&["-u"]) == 0;
-        let as_postgres = |name: &str| {
-            let mut command = Command::new(program(name));
-            command
-                .current_dir(folder.path())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            if root {
-                command
-                    .uid(number(&["-u", "postgres"]))
-                    .gid(number(&["-g", "postgres"]));
-            }
-            command
-        };
         if root {
             let owned = Command::new("chown").arg("postgres").arg(folder.path()).status();
             assert!(owned.expect("chown is in the PATH").success());
         }
-        let made = as_postgres("initdb")
-            .args([
-                "-U",
-                "postgres",
-                "--auth=trust",
-                "--no-sync",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "-D",
-            ])
+        let made = as_postgres("initdb", folder.path(), root)
+            .args(["-U", "postgres", "--auth=trust", "--no-sync"])
+            .args(["-E", "UTF8", "--locale=C.UTF-8", "-D"])
             .arg(&data)
-            .status()
-            .unwrap_or_else(|e| panic!("initdb of PostgreSQL does not start: {e}"));
+            .status();
+        let made = made.unwrap_or_else(|e| panic!("initdb of PostgreSQL does not start: {e}"));
         assert!(made.success(), "initdb failed");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("a free port");
-        let port = port.port().to_string();
-        let child = as_postgres("postgres")
-            .args([
-                "-p",
-                &port,
-                "-h",
-                "127.0.0.1",
-                "-k",
-                "",
-                "-c",
-                "fsync=off",
-                "-c",
-                "autovacuum=off",
-                "-D",
-            ])
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a port is free").port().to_string();
+        let child = as_postgres("postgres", folder.path(), root)
+            .args(["-p", &port, "-h", "127.0.0.1", "-k", ""])
+            .args(["-c", "fsync=off", "-c", "autovacuum=off", "-D"])
             .arg(&data)
             .spawn()
             .expect("initdb is there, so is postgres");
@@ -102,25 +79,25 @@ impl Server {
             port,
             _folder: folder,
         };
-        eventually("the start of PostgreSQL", || {
-            let mut psql = Command::new("psql");
-            psql.args([
-                "-X",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &server.port,
-                "-U",
-                "postgres",
-                "-c",
-                "SELECT 1",
-            ]);
-            psql.stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|s| s.success())
-        });
+        eventually("the start of PostgreSQL", || server.answers());
         server
+    }
+
+    fn answers(&self) -> bool {
+        let mut psql = Command::new("psql");
+        psql.args([
+            "-X",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            &self.port,
+            "-U",
+            "postgres",
+            "-c",
+            "SELECT 1",
+        ]);
+        let status = psql.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
     }
 }
 
