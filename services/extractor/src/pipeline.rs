@@ -37,13 +37,15 @@ pub(crate) struct Shares {
 }
 
 const MIB: usize = 1 << 20;
+/// What an encoder insists on. A share that is smaller than that and its uploads takes it from the undivided half.
+const LEAST_ENCODER: usize = 4 * MIB;
 
 fn shares(share: &Share, upload: usize) -> Shares {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let rest = bytes(share.guaranteed()).saturating_sub(upload);
     Shares {
         record_batch: (rest / 8).clamp(64 << 10, 8 * MIB),
-        encoder: (rest / 2).max(MIB),
+        encoder: (rest / 2).max(LEAST_ENCODER),
         // A row passes through several hands: the connection's buffer, the builder, the encoder, the compressed page.
         row: bytes(share.most()) / ROW_COPIES,
     }
