@@ -17,7 +17,7 @@ use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
-use crate::settings::{SettingsFile, choose_destination, choose_source};
+use crate::settings::{DestinationChoice, SettingsFile, choose_destination, choose_source};
 use crate::summary::Summary;
 use crate::tuning::Tuning;
 use crate::view::View;
@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         (destination.name.clone(), Arc::clone(&storage)),
         checkpoint,
     ));
-    let embedded = Embedded::start(args, &tuning, ports, &request, destination.single_writer)?;
+    let embedded = Embedded::start(args, &tuning, ports, &request, &destination)?;
     let mut failures = embedded.until_the_end(&request).await;
     if failures.is_empty()
         && let Err(failure) = add_scripts(&records, &request).await
@@ -147,7 +147,7 @@ impl Embedded {
         tuning: &Tuning,
         ports: Arc<Ports>,
         request: &ExtractionRequest,
-        single_writer: bool,
+        destination: &DestinationChoice,
     ) -> Result<Self> {
         let shutdown = Shutdown::on_signals(GRACE)?;
         let budget = MemoryBudget::new(tuning.buffer_bytes);
@@ -166,7 +166,7 @@ impl Embedded {
                 sweep_interval: Duration::from_secs(5),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),
-                single_writer,
+                single_writer: destination.single_writer,
             },
             Arc::clone(&progress),
         ));
@@ -179,7 +179,7 @@ impl Embedded {
                 batch_deadline: Duration::from_secs(24 * 3600),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),
-                upload_bytes: tuning.upload_bytes(),
+                upload_bytes: tuning.upload_bytes(&destination.place),
             },
             budget,
             limiter,

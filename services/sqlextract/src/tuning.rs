@@ -6,7 +6,7 @@ use sqlextract_model::{ByteSize, Code, Failure, Result};
 use sqlextract_runtime::RateLimit;
 
 use crate::args::{Auto, ExtractArgs};
-use crate::settings::ExtractEntry;
+use crate::settings::{ExtractEntry, Place};
 
 const MIB: u64 = ByteSize::MIB;
 /// Below this a batch cannot be read, encoded and uploaded at once.
@@ -69,9 +69,13 @@ impl Tuning {
         })
     }
 
-    /// What one upload holds at most: parts under way, or a whole small chunk.
-    pub(crate) fn upload_bytes(&self) -> usize {
-        (2 * self.upload_part_bytes).max(self.upload_threshold_bytes)
+    /// What one upload holds at most: what waits for a whole part or a small chunk, and two parts under way.
+    /// A folder takes the bytes at once.
+    pub(crate) fn upload_bytes(&self, place: &Place) -> usize {
+        if matches!(place, Place::Folder(_)) {
+            return 0;
+        }
+        self.upload_threshold_bytes.max(self.upload_part_bytes) + 2 * self.upload_part_bytes
     }
 
     pub(crate) fn rate_limited(&self) -> bool {
@@ -164,6 +168,10 @@ mod tests {
         };
         let tuning = Tuning::choose(&args, &ExtractEntry::default(), None).unwrap();
         assert_eq!(tuning.workers, 1);
-        assert!(tuning.upload_bytes() as u64 <= 16 * MIB);
+        let bucket = Place::S3 {
+            bucket: String::new(),
+            prefix: String::new(),
+        };
+        assert!(tuning.upload_bytes(&bucket) as u64 <= 16 * MIB);
     }
 }
