@@ -1,5 +1,7 @@
 //! One cell as a value of a type, or why not.
 
+use std::fmt::{Debug, Write as _};
+
 use arrow::array::{BinaryBuilder, StringBuilder};
 use rusqlite::types::ValueRef;
 
@@ -7,6 +9,7 @@ use super::value;
 
 /// Offsets of Arrow's texts and bytes are 31 bits.
 const LARGEST_COLUMN_BYTES: usize = i32::MAX as usize;
+const LONGEST_NUMBER_BYTES: usize = 32;
 
 /// Why a cell is refused: what the column takes, and the form that would take the cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +127,8 @@ pub(super) fn room(held: usize, more: usize) -> Result<(), Misfit> {
 pub(super) fn append_any(builder: &mut StringBuilder, cell: ValueRef<'_>) -> Result<(), Misfit> {
     match cell {
         ValueRef::Null => builder.append_null(),
-        ValueRef::Integer(value) => append_text(builder, &value.to_string())?,
+        ValueRef::Integer(value) => append_number(builder, &value)?,
+        ValueRef::Real(value) if value.is_finite() => append_number(builder, &value)?,
         ValueRef::Real(value) => append_text(builder, &value::real_text(value))?,
         ValueRef::Text(bytes) => append_text(builder, utf8(bytes)?)?,
         ValueRef::Blob(bytes) => {
@@ -132,6 +136,15 @@ pub(super) fn append_any(builder: &mut StringBuilder, cell: ValueRef<'_>) -> Res
             append_hex(builder, bytes);
         }
     }
+    Ok(())
+}
+
+/// Digits straight into the builder's memory, which takes every write. `Debug` gives a real its shortest digits, and
+/// always a point or an exponent, so that it does not look like an integer.
+fn append_number(builder: &mut StringBuilder, number: &impl Debug) -> Result<(), Misfit> {
+    room(builder.values_slice().len(), LONGEST_NUMBER_BYTES)?;
+    let _ = write!(builder, "{number:?}");
+    builder.append_value("");
     Ok(())
 }
 
@@ -145,8 +158,7 @@ pub(super) fn append_hex(builder: &mut StringBuilder, bytes: &[u8]) {
             text.push(char::from(DIGITS[usize::from(byte >> 4)]));
             text.push(char::from(DIGITS[usize::from(byte & 15)]));
         }
-        // Writing into a builder's memory cannot fail.
-        let _ = std::fmt::Write::write_str(builder, &text);
+        let _ = builder.write_str(&text);
     }
     builder.append_value("");
 }

@@ -99,7 +99,8 @@ impl Cells {
     }
 
     /// Bytes that a cell adds to a record batch.
-    pub(super) fn weight(&self, cell: &ValueRef<'_>) -> usize {
+    #[inline]
+    pub(super) fn weight(&self, cell: ValueRef<'_>) -> usize {
         match (self, cell) {
             (Self::AnyAsText(_), ValueRef::Blob(bytes)) => 2 * bytes.len() + 4,
             (Self::AnyAsText(_), ValueRef::Integer(_) | ValueRef::Real(_)) => 24,
@@ -110,6 +111,7 @@ impl Cells {
     }
 
     /// Takes one cell, or says what it would have taken; then the builder is as before.
+    #[inline]
     pub(super) fn append(&mut self, cell: ValueRef<'_>) -> std::result::Result<(), Misfit> {
         if matches!(cell, ValueRef::Null) {
             self.append_null();

@@ -49,7 +49,7 @@ fn classify(error: &Error, otherwise: Code) -> (Code, Option<&'static str>) {
         (_, ErrorCode::CannotOpen) => (
             Code::SourcePermission,
             Some(
-                "Check that this user may read the file, and for a database in WAL mode write to its folder or to its `-shm` file.",
+                "Check that this user may read the file (in WAL mode also write beside it), and that the process may open more files.",
             ),
         ),
         (_, ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => (Code::SourcePermission, None),

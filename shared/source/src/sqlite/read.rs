@@ -118,7 +118,7 @@ impl Job {
             let cell = row
                 .get_ref(at)
                 .map_err(|error| failure(&error, Code::Defect, "give a cell"))?;
-            row_bytes += cells.weight(&cell);
+            row_bytes += cells.weight(cell);
             let taken = if row_bytes > self.limits.row_bytes {
                 Err(Misfit {
                     wanted: "a row within the memory budget",

@@ -21,6 +21,9 @@ use super::threads::on_thread;
 /// Attempts to pin all readers between two commits of somebody else.
 const ATTEMPTS: u32 = 10;
 
+/// Each reader keeps a processor busy, and two or three files open.
+const MOST_READERS: usize = 32;
+
 /// A snapshot that ends with its last handle.
 #[derive(Debug)]
 pub(super) struct SqliteSnapshot(Arc<Pinned>);
@@ -63,7 +66,7 @@ pub(super) async fn take(pool: &Pool, turn: u64) -> Result<SqliteSnapshot> {
     }
     let permits = pool.take_all().await?;
     let opening = pool.opening().clone();
-    let readers = pool.max_connections as usize;
+    let readers = (pool.max_connections as usize).min(MOST_READERS);
     let mut pins = on_thread(move || pin(&opening, readers)).await?;
     if let Some(wait) = pins.evidence.as_ref().and_then(|e| e.unsettled(SystemTime::now())) {
         tokio::time::sleep(wait).await;

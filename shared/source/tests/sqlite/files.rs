@@ -79,6 +79,37 @@ async fn a_broken_page_ends_the_read_as_corrupt() {
     );
 }
 
+/// The files that a writer leaves that was killed in the middle of a transaction.
+#[tokio::test]
+async fn an_interrupted_transaction_is_told_and_the_remedy_helps() {
+    let database = Database::new(
+        "PRAGMA cache_size = 1; CREATE TABLE t (id INTEGER, a BLOB); INSERT INTO t VALUES (1, zeroblob(100000));
+         BEGIN; UPDATE t SET a = randomblob(200000); INSERT INTO t VALUES (2, randomblob(500000));",
+    );
+    let left = tempfile::tempdir().unwrap();
+    let path = left.path().join("left.db");
+    let journal = database.path().with_file_name("data base.db-journal");
+    std::fs::copy(database.path(), &path).unwrap();
+    std::fs::copy(journal, left.path().join("left.db-journal")).unwrap();
+
+    let failure = SqliteSource::open(settings(&path.display().to_string()))
+        .await
+        .unwrap_err();
+    assert_eq!(failure.code, Code::SourceCorrupt, "{failure:?}");
+    assert!(
+        failure.action().contains("program that may write"),
+        "{}",
+        failure.action()
+    );
+    Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT count(*) FROM t", [], |_| Ok(()))
+        .unwrap();
+    let source = SqliteSource::open(settings(&path.display().to_string())).await.unwrap();
+    let columns = [cell("id", "INTEGER", ChunkType::Int64)];
+    assert_eq!(Read::of("t", &columns).integers(&source).await, [1]);
+}
+
 #[tokio::test]
 async fn somebody_elses_exclusive_lock_is_waited_for_and_then_a_timeout() {
     let database = Database::new("CREATE TABLE t (id INTEGER); INSERT INTO t VALUES (1);");
