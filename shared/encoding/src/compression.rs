@@ -3,9 +3,9 @@
 use parquet::basic::{Compression as ParquetCompression, GzipLevel, ZstdLevel};
 use sqlextract_model::{Code, Compression, Failure, FileFormat, Format, Result};
 
-/// Level 1 writes lineitem in half the time of level 3 and makes it 4 % larger.
+/// On lineitem, level 3 takes 40 % more time for files that are 2 % smaller.
 const ZSTD_LEVEL: i32 = 1;
-/// Level 4 is where zlib's speed and ratio meet; 6 takes twice the time for 3 %.
+/// On lineitem, level 6 takes 40 % more time for files that are 2 % smaller; level 1 makes CSV half as large again.
 const GZIP_LEVEL: i32 = 4;
 
 /// The compression of a Parquet chunk's pages.

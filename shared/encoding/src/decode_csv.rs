@@ -12,8 +12,19 @@ use sqlextract_model::{Code, ColumnMapping, Compression, Failure, Result};
 use crate::decode::{BATCH_BYTES, BATCH_ROWS};
 use crate::parse::ColumnBuilder;
 
-/// No record that the encoder writes from a value that a database can hold is longer.
-const RECORD_BYTES: usize = 2 << 30;
+/// No longer record is read: the databases' own limit for a value is near, and Arrow's offsets end at twice this.
+const RECORD_BYTES: usize = 1 << 30;
+
+/// Bytes that mean something in a field; all others are its text.
+const STOPS: [bool; 256] = {
+    let mut stops = [false; 256];
+    stops[0] = true;
+    stops[b',' as usize] = true;
+    stops[b'"' as usize] = true;
+    stops[b'\r' as usize] = true;
+    stops[b'\n' as usize] = true;
+    stops
+};
 
 pub(crate) struct CsvReader {
     records: Records,
@@ -190,15 +201,22 @@ impl Records {
             }
             let mut taken = 0;
             let mut ended = false;
-            for byte in input {
+            while taken < input.len() && !ended {
+                if matches!(at, At::Bare | At::Quoted) {
+                    let rest = &input[taken..];
+                    let run = rest
+                        .iter()
+                        .position(|byte| STOPS[usize::from(*byte)])
+                        .unwrap_or(rest.len());
+                    self.data.extend_from_slice(&rest[..run]);
+                    taken += run;
+                }
+                let Some(byte) = input.get(taken) else { break };
                 taken += 1;
                 at = step(at, *byte, &mut self.data, &mut self.ends).map_err(|wrong| corrupt(self.line + 1, wrong))?;
                 if *byte == b'\n' {
                     self.line += 1;
                     ended = at == At::Start;
-                    if ended {
-                        break;
-                    }
                 }
             }
             self.input.consume(taken);

@@ -2,9 +2,6 @@
 //!
 //! Decided from the values themselves, which are all at hand when a row group is written.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
-
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use sqlextract_model::ChunkType;
@@ -45,7 +42,7 @@ fn repeats(arrays: &[ArrayRef], dictionary_bytes: usize) -> bool {
         return false;
     }
     let values: usize = leaves.iter().map(|a| a.len()).sum();
-    let Some(sample) = Sample::of(&leaves, values) else {
+    let Some(mut sample) = Sample::of(&leaves, values) else {
         return false;
     };
     let distinct = sample.estimated_distinct(values);
@@ -74,8 +71,7 @@ fn leaf(array: &ArrayRef) -> ArrayRef {
 struct Sample {
     values: usize,
     bytes: usize,
-    /// Fixed keys make the choice, and so the file, the same in every run.
-    distinct: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+    hashes: Vec<u64>,
 }
 
 impl Sample {
@@ -99,6 +95,7 @@ impl Sample {
                     let data = array.to_data();
                     let fixed = &data.buffers()[0].as_slice()[data.offset() * width..];
                     rows.for_each(|row| sample.add(&fixed[row * width..][..width], 0));
+                    sample.bytes = sample.values * stored_width(other);
                 }
             }
             // Where the next sample falls in the next array.
@@ -108,18 +105,18 @@ impl Sample {
     }
 
     fn add(&mut self, value: &[u8], overhead: usize) {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(value);
         self.values += 1;
         self.bytes += value.len() + overhead;
-        self.distinct.insert(hasher.finish());
+        self.hashes.push(hash(value));
     }
 
     /// How many distinct values the whole has, if every value is equally frequent: the count at which a draw of this
     /// size has this many distinct values.
-    fn estimated_distinct(&self, values: usize) -> f64 {
-        let (drawn, seen) = (self.values as f64, self.distinct.len() as f64);
-        if self.distinct.len() == self.values && values > self.values {
+    fn estimated_distinct(&mut self, values: usize) -> f64 {
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
+        let (drawn, seen) = (self.values as f64, self.hashes.len() as f64);
+        if self.hashes.len() == self.values && values > self.values {
             return values as f64;
         }
         let expected = |distinct: f64| distinct * (1.0 - (-drawn / distinct).exp());
@@ -134,4 +131,23 @@ impl Sample {
         }
         if values <= self.values { seen } else { high }
     }
+}
+
+/// Bytes of a plain value in Parquet, which has no integers below 32 bits and keeps short decimals as integers.
+fn stored_width(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Decimal128(..=9, _) | DataType::Int8 | DataType::Int16 => 4,
+        DataType::Decimal128(..=18, _) => 8,
+        other => other.primitive_width().unwrap_or(1),
+    }
+}
+
+/// A hash that tells values apart and is the same in every run, so that equal rows give equal files. A value made to
+/// collide costs a needless dictionary and nothing else.
+fn hash(value: &[u8]) -> u64 {
+    value.chunks(8).fold(value.len() as u64, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        (hash.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
 }

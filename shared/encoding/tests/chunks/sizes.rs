@@ -1,12 +1,12 @@
 //! Chunks have the size that was asked for, and the encoder keeps within its memory.
 
-mod support;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 use std::sync::Arc;
 
+use crate::support::*;
 use arrow::array::*;
 use sqlextract_model::{ChunkType, ColumnMapping, Compression, FileFormat, Format};
-use support::*;
 
 /// Numbers without a pattern, the same in every run.
 fn random(seed: u64) -> impl FnMut() -> u64 {

@@ -1,5 +1,5 @@
 //! Columns, rows and encoders for the tests.
-#![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test file takes what it needs")]
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use sqlextract_encoding::{ChunkEncoder, ChunkEnd, EncoderSettings, Output, read_chunk};
 use sqlextract_model::{Cast, ChunkType, ColumnMapping, Compression, FileFormat, Format, Result, TimestampUnit, Wire};
 
-pub fn cases(cases: u32) -> ProptestConfig {
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
         // A failing case belongs into a test of its own, not into a file of seeds.
@@ -22,7 +22,7 @@ pub fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-pub fn mapping(name: &str, chunk: ChunkType) -> ColumnMapping {
+pub(crate) fn mapping(name: &str, chunk: ChunkType) -> ColumnMapping {
     ColumnMapping {
         name: name.into(),
         declared: "any".into(),
@@ -35,7 +35,7 @@ pub fn mapping(name: &str, chunk: ChunkType) -> ColumnMapping {
     }
 }
 
-pub fn format(format: Format, compression: Compression) -> FileFormat {
+pub(crate) fn format(format: Format, compression: Compression) -> FileFormat {
     FileFormat {
         format,
         compression,
@@ -44,7 +44,7 @@ pub fn format(format: Format, compression: Compression) -> FileFormat {
 }
 
 /// Every format with every compression that it takes.
-pub fn formats() -> Vec<FileFormat> {
+pub(crate) fn formats() -> Vec<FileFormat> {
     let all = Format::ALL
         .iter()
         .flat_map(|f| Compression::ALL.iter().map(|c| format(*f, *c)));
@@ -52,7 +52,7 @@ pub fn formats() -> Vec<FileFormat> {
         .collect()
 }
 
-pub fn settings(format: FileFormat, columns: &[ColumnMapping]) -> EncoderSettings {
+pub(crate) fn settings(format: FileFormat, columns: &[ColumnMapping]) -> EncoderSettings {
     EncoderSettings {
         format,
         columns: columns.to_vec(),
@@ -63,19 +63,19 @@ pub fn settings(format: FileFormat, columns: &[ColumnMapping]) -> EncoderSetting
 }
 
 /// A batch of the mapping's schema.
-pub fn batch(columns: &[ColumnMapping], arrays: Vec<ArrayRef>) -> RecordBatch {
+pub(crate) fn batch(columns: &[ColumnMapping], arrays: Vec<ArrayRef>) -> RecordBatch {
     let fields: Vec<_> = columns.iter().map(ColumnMapping::field).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     pub bytes: Bytes,
     pub end: ChunkEnd,
 }
 
 /// Encodes the batches and returns the chunks with the encoder's peak of memory.
-pub fn encode_measured(settings: EncoderSettings, batches: &[RecordBatch]) -> Result<(Vec<Chunk>, usize)> {
+pub(crate) fn encode_measured(settings: EncoderSettings, batches: &[RecordBatch]) -> Result<(Vec<Chunk>, usize)> {
     let limit = settings.memory_bytes;
     let mut encoder = ChunkEncoder::new(settings)?;
     let (mut chunks, mut bytes) = (Vec::new(), Vec::new());
@@ -99,12 +99,12 @@ pub fn encode_measured(settings: EncoderSettings, batches: &[RecordBatch]) -> Re
     Ok((chunks, peak))
 }
 
-pub fn encode(settings: EncoderSettings, batches: &[RecordBatch]) -> Result<Vec<Chunk>> {
+pub(crate) fn encode(settings: EncoderSettings, batches: &[RecordBatch]) -> Result<Vec<Chunk>> {
     encode_measured(settings, batches).map(|(chunks, _)| chunks)
 }
 
 /// All rows of the chunks as one batch.
-pub fn decode(format: FileFormat, columns: &[ColumnMapping], chunks: &[Chunk]) -> Result<RecordBatch> {
+pub(crate) fn decode(format: FileFormat, columns: &[ColumnMapping], chunks: &[Chunk]) -> Result<RecordBatch> {
     let mut batches = Vec::new();
     for chunk in chunks {
         for batch in read_chunk(format, columns, chunk.bytes.clone())? {
@@ -120,7 +120,7 @@ fn empty(columns: &[ColumnMapping]) -> Vec<ArrayRef> {
 }
 
 /// Every kind of type, lists of them included.
-pub fn chunk_types() -> impl Strategy<Value = ChunkType> {
+pub(crate) fn chunk_types() -> impl Strategy<Value = ChunkType> {
     let scalar = prop_oneof![
         Just(ChunkType::Boolean),
         Just(ChunkType::Int8),
@@ -158,7 +158,7 @@ pub fn chunk_types() -> impl Strategy<Value = ChunkType> {
 }
 
 /// Texts that break careless writers, and any other.
-pub fn texts() -> impl Strategy<Value = String> {
+pub(crate) fn texts() -> impl Strategy<Value = String> {
     let awkward = prop::sample::select(vec![
         "",
         " ",
@@ -200,7 +200,7 @@ pub fn texts() -> impl Strategy<Value = String> {
 }
 
 /// An array of a type, with NULLs and extremes.
-pub fn array(chunk: &ChunkType, rows: usize) -> BoxedStrategy<ArrayRef> {
+pub(crate) fn array(chunk: &ChunkType, rows: usize) -> BoxedStrategy<ArrayRef> {
     fn of<T: std::fmt::Debug + Clone + 'static, A: Array + FromIterator<Option<T>> + 'static>(
         rows: usize,
         values: impl Strategy<Value = T> + 'static,
@@ -288,7 +288,7 @@ fn one_nan32(value: f32) -> f32 {
 }
 
 /// A few columns of any types with rows.
-pub fn tables() -> impl Strategy<Value = (Vec<ColumnMapping>, RecordBatch)> {
+pub(crate) fn tables() -> impl Strategy<Value = (Vec<ColumnMapping>, RecordBatch)> {
     (vec(chunk_types(), 1..6), 0usize..60).prop_flat_map(|(types, rows)| {
         let arrays: Vec<_> = types.iter().map(|chunk| array(chunk, rows)).collect();
         (Just(types), arrays).prop_map(|(types, arrays)| {
@@ -303,12 +303,12 @@ pub fn tables() -> impl Strategy<Value = (Vec<ColumnMapping>, RecordBatch)> {
     })
 }
 
-pub fn is_list(data_type: &DataType) -> bool {
+pub(crate) fn is_list(data_type: &DataType) -> bool {
     matches!(data_type, DataType::List(_))
 }
 
 /// Rows equal bit for bit, NaN included; what stands behind a NULL is not looked at.
-pub fn assert_same(left: &RecordBatch, right: &RecordBatch) {
+pub(crate) fn assert_same(left: &RecordBatch, right: &RecordBatch) {
     assert_eq!(left.num_rows(), right.num_rows());
     for (left, right) in left.columns().iter().zip(right.columns()) {
         assert_eq!(left.data_type(), right.data_type());

@@ -1,14 +1,14 @@
 //! The exact text of every type.
 
-mod support;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 use std::sync::Arc;
 
+use crate::support::*;
 use arrow::array::*;
 use arrow::datatypes::Int32Type;
 use sqlextract_encoding::{TextKind, TextWriter};
 use sqlextract_model::{ChunkType, ColumnMapping, Compression, Format, TimestampUnit};
-use support::*;
 
 const DAY: i64 = 86_400_000_000;
 

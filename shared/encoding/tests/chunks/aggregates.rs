@@ -1,14 +1,14 @@
 //! Aggregates are exact, and merging them is the same as taking all rows at once.
 
-mod support;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 use std::sync::Arc;
 
+use crate::support::*;
 use arrow::array::*;
 use proptest::prelude::*;
 use sqlextract_encoding::{Aggregator, merge};
 use sqlextract_model::{ChunkType, ColumnAggregate, ColumnMapping, TimestampUnit};
-use support::*;
 
 fn aggregate(columns: &[ColumnMapping], batches: &[RecordBatch]) -> Vec<ColumnAggregate> {
     let mut aggregator = Aggregator::new(columns);

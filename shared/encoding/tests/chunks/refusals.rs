@@ -1,15 +1,15 @@
 //! What cannot be held exactly is refused by name, and damaged chunks are errors, never panics.
 
-mod support;
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
 use std::sync::Arc;
 
+use crate::support::*;
 use arrow::array::*;
 use bytes::Bytes;
 use proptest::prelude::*;
 use sqlextract_encoding::{ChunkEncoder, TextKind, TextWriter, read_chunk};
 use sqlextract_model::{ChunkType, Code, Compression, Failure, FileFormat, Format, Result};
-use support::*;
 
 fn csv() -> FileFormat {
     format(Format::Csv, Compression::None)
@@ -46,7 +46,7 @@ fn a_nul_byte_is_refused_with_its_column_and_row() {
     );
     let chunks = encode(
         settings(format(Format::Parquet, Compression::None), &columns),
-        &[rows.clone()],
+        std::slice::from_ref(&rows),
     )
     .unwrap();
     assert_same(
@@ -177,7 +177,7 @@ fn bytes_behind_a_compressed_chunk_are_corrupt() {
     let rows = batch(&columns, vec![Arc::new(Int32Array::from(vec![1]))]);
     for compression in [Compression::Gzip, Compression::Zstd] {
         let format = format(Format::Csv, compression);
-        let mut chunks = encode(settings(format, &columns), &[rows.clone()]).unwrap();
+        let mut chunks = encode(settings(format, &columns), std::slice::from_ref(&rows)).unwrap();
         let whole = chunks[0].bytes.clone();
         for damaged in [[whole.as_ref(), &whole].concat(), whole[..whole.len() - 1].to_vec()] {
             chunks[0].bytes = damaged.into();

@@ -1,0 +1,10 @@
+//! Chunks: encoded, read back, measured and refused.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be unwrapped is a failure")]
+
+mod aggregates;
+mod golden;
+mod refusals;
+mod round_trip;
+mod sizes;
+mod support;
