@@ -40,17 +40,26 @@ const MIB: usize = 1 << 20;
 /// What an encoder insists on. A share that is smaller than that and its uploads takes it from the undivided half.
 const LEAST_ENCODER: usize = 4 * MIB;
 
-fn shares(share: &Share, upload: usize) -> Shares {
+/// A worker's share, or more through the oversize lane where the table is so wide that its open column writers alone
+/// would fill the share and leave row groups of a few rows.
+fn wanted_bytes(share: &Share, columns: usize) -> u64 {
+    let wide = 2 * columns as u64 * COLUMN_BYTES;
+    wide.clamp(share.guaranteed(), share.most().max(share.guaranteed()))
+}
+
+fn shares(reserved: u64, most: u64, upload: usize) -> Shares {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let rest = bytes(share.guaranteed()).saturating_sub(upload);
+    let rest = bytes(reserved).saturating_sub(upload);
     Shares {
         record_batch: (rest / 8).clamp(64 << 10, 8 * MIB),
         encoder: (rest / 2).max(LEAST_ENCODER),
         // A row passes through several hands: the connection's buffer, the builder, the encoder, the compressed page.
-        row: bytes(share.most()) / ROW_COPIES,
+        row: bytes(most) / ROW_COPIES,
     }
 }
 
+/// What an open column needs so that its row groups are worth their metadata.
+const COLUMN_BYTES: u64 = 96 << 10;
 /// Copies of a row that exist at once at most, on its way from the connection to storage.
 const ROW_COPIES: usize = 4;
 
@@ -91,8 +100,9 @@ impl Extractor {
     ) -> Result<Extracted> {
         let _pass = self.gate.enter().await;
         let share = self.take_share()?;
-        let _reservation = share.share.reserve(share.share.guaranteed()).await?;
-        let shares = shares(&share.share, self.settings.upload_bytes);
+        let wanted = wanted_bytes(&share.share, plan.columns.len());
+        let _reservation = share.share.reserve(wanted).await?;
+        let shares = shares(wanted, share.share.most(), self.settings.upload_bytes);
         self.limiter.admit_query().await;
         self.progress.batch_started(&message.job, &message.table);
 

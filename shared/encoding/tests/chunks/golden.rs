@@ -12,6 +12,7 @@ use sqlextract_model::{ChunkType, ColumnMapping, Compression, Format, TimestampU
 
 const DAY: i64 = 86_400_000_000;
 
+#[expect(clippy::too_many_lines, reason = "a table with a line for every type")]
 fn table() -> (Vec<ColumnMapping>, RecordBatch) {
     let micros = |utc| ChunkType::Timestamp {
         unit: TimestampUnit::Microsecond,

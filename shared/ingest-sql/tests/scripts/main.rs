@@ -1,5 +1,7 @@
 //! Scripts as they are written, and manifests that are refused.
 
+#![expect(clippy::unwrap_used, reason = "in a test, what cannot be unwrapped is a failure")]
+
 mod golden;
 mod manifests;
 mod refusals;

@@ -172,6 +172,9 @@ proptest! {
     }
 }
 
+/// What a case does to a sound stream.
+type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+
 #[test]
 fn values_arrive_as_the_types_of_their_chunks() {
     let decimal = ChunkType::Decimal {
@@ -337,7 +340,7 @@ fn what_no_plan_has_is_refused_before_the_first_row() {
 fn streams_that_are_no_copy_are_refused() {
     let columns = [column("id", Wire::Int { bytes: 8 }, ChunkType::Int64)];
     let whole = stream(&[vec![Some(1i64.to_be_bytes().to_vec())]]);
-    let damaged: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 6] = [
+    let damaged: [(&str, Damage); 6] = [
         ("signature", Box::new(|b| b[0] = b'X')),
         ("critical flag", Box::new(|b| b[11] = 1)),
         ("count of fields", Box::new(|b| b[20] = 2)),
