@@ -2,7 +2,7 @@
 
 # Makes a Python with DuckDB, pyarrow and the TPC-H generator, once, outside the tree's sources.
 independent_readers() {
-  local folder=$PWD/target/readers
+  local folder=${CARGO_TARGET_DIR:-$PWD/target}/readers
   if [ -z "${SQLEXTRACT_TEST_PYTHON:-}" ]; then
     if [ ! -x "$folder/bin/python" ] || ! "$folder/bin/python" -c 'import duckdb, pyarrow' 2>/dev/null; then
       python3 -m venv "$folder"
