@@ -61,14 +61,18 @@ start_postgres() {
   port=$(free_port)
   install -d -m 700 "$data"
   [ "$(id -u)" = 0 ] && chown postgres "$data"
-  as_user postgres "$bin/initdb" -D "$data" -U postgres --auth=trust --no-sync -E UTF8 --locale=C.UTF-8 >"$servers_folder/initdb.log" 2>&1
+  # Passwords are asked for, so that a wrong one can be tested.
+  echo scratch >"$servers_folder/postgres-password"
+  chmod 644 "$servers_folder/postgres-password"
+  as_user postgres "$bin/initdb" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$servers_folder/postgres-password" --no-sync -E UTF8 --locale=C.UTF-8 >"$servers_folder/initdb.log" 2>&1
   # Durability costs time and proves nothing here; the socket stays in the private folder.
   as_user postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
     -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB \
     >"$servers_folder/postgres.log" 2>&1 &
   started_pids+=($!)
-  wait_for PostgreSQL psql -h 127.0.0.1 -p "$port" -U postgres -c 'SELECT 1'
-  export SQLEXTRACT_TEST_POSTGRES="postgres://postgres@127.0.0.1:$port/postgres"
+  wait_for PostgreSQL psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
+  export SQLEXTRACT_TEST_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
+  command -v pgbouncer >/dev/null || export SQLEXTRACT_TEST_PGBOUNCER=/usr/sbin/pgbouncer
 }
 
 start_mariadb() {
