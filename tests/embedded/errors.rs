@@ -75,7 +75,10 @@ fn a_missing_permission_names_the_table() {
         let orders = Orders::new(dialect, 10);
         let user = orders.database.name().to_owned();
         let (create, gone) = match dialect {
-            Dialect::Postgres => (format!("CREATE ROLE {user} LOGIN;"), format!("DROP ROLE {user};")),
+            Dialect::Postgres => (
+                format!("CREATE ROLE {user} LOGIN PASSWORD 'word';"),
+                format!("DROP ROLE {user};"),
+            ),
             _ => (
                 format!(
                     "CREATE USER {user}@'%'; CREATE TABLE mine (id int PRIMARY KEY); GRANT SELECT ON {user}.mine TO {user}@'%';"
@@ -83,8 +86,12 @@ fn a_missing_permission_names_the_table() {
                 format!("DROP USER {user}@'%';"),
             ),
         };
+        let login = match dialect {
+            Dialect::Postgres => format!("{user}:word"),
+            _ => user,
+        };
         orders.database.run(&create);
-        let run = scenario.extract(&orders.database.url_as(&user), &["--table", "orders"]);
+        let run = scenario.extract(&orders.database.url_as(&login), &["--table", "orders"]);
         orders.database.run(&gone);
         fails(&scenario, run, 4, "source_permission", &["orders"]);
     }

@@ -31,7 +31,8 @@ pub struct Database {
 
 #[derive(Debug, Clone, Default)]
 struct Address {
-    user: String,
+    /// `USER` or `USER:PASSWORD`.
+    login: String,
     host: String,
     port: String,
 }
@@ -40,11 +41,11 @@ impl Address {
     /// Of a URL like `postgres://user@host:port/name`.
     fn parse(url: &str) -> Option<Self> {
         let (_, rest) = url.split_once("://")?;
-        let (user, rest) = rest.split_once('@')?;
+        let (login, rest) = rest.split_once('@')?;
         let (host, _) = rest.split_once('/')?;
         let (host, port) = host.split_once(':')?;
-        let [user, host, port] = [user, host, port].map(str::to_owned);
-        Some(Self { user, host, port })
+        let [login, host, port] = [login, host, port].map(str::to_owned);
+        Some(Self { login, host, port })
     }
 }
 
@@ -103,7 +104,7 @@ impl Database {
     }
 
     pub fn url(&self) -> String {
-        self.url_as(&self.address.user)
+        self.url_as(&self.address.login)
     }
 
     /// The same with another user, or `USER:PASSWORD`.
@@ -184,7 +185,8 @@ impl Database {
 
     /// A running client that gets these statements; for work beside an extraction.
     pub fn client_program(&self, database: &str) -> Command {
-        let Address { user, host, port } = &self.address;
+        let Address { login, host, port } = &self.address;
+        let (user, password) = login.split_once(':').unwrap_or((login.as_str(), ""));
         match self.dialect {
             Dialect::Postgres => {
                 let mut psql = Command::new("psql");
@@ -211,6 +213,7 @@ impl Database {
                     &format!("null={NULL}"),
                 ]);
                 psql.args(["-d", database]);
+                psql.env("PGPASSWORD", password);
                 psql
             }
             _ => {
