@@ -16,8 +16,9 @@ use sqlextract_model::{ChunkType, ColumnMapping, Result};
 use crate::parquet_chunks::broken;
 use crate::parquet_policy;
 
-/// Values handed to the page encoder at once.
-const WRITE_BATCH: usize = 4096;
+/// Rows handed to the page encoder at once: it copies and converts them, which is cheap while they stay in the
+/// processor's cache.
+const WRITE_ROWS: usize = 2048;
 /// Rows of a page at most; pages mostly end by their bytes.
 const PAGE_ROWS: usize = 128 << 10;
 
@@ -52,8 +53,11 @@ impl ColumnForm {
         let writers = ArrowRowGroupWriterFactory::new(&file, self.arrow.clone()).create_column_writers(0)?;
         let mut writer = writers.into_iter().next().ok_or_else(no_leaf)?;
         for array in arrays {
-            for leaf in compute_leaves(&self.field, array)? {
-                writer.write(&leaf)?;
+            for from in (0..array.len()).step_by(WRITE_ROWS) {
+                let rows = array.slice(from, WRITE_ROWS.min(array.len() - from));
+                for leaf in compute_leaves(&self.field, &rows)? {
+                    writer.write(&leaf)?;
+                }
             }
         }
         writer.close()
@@ -74,7 +78,7 @@ impl ColumnForm {
             .set_offset_index_disabled(true)
             .set_data_page_size_limit(self.page_bytes)
             .set_data_page_row_count_limit(PAGE_ROWS)
-            .set_write_batch_size(WRITE_BATCH)
+            .set_write_batch_size(WRITE_ROWS)
             .build()
     }
 }

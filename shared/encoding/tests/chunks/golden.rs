@@ -6,26 +6,18 @@ use std::sync::Arc;
 
 use crate::support::*;
 use arrow::array::*;
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{Field, Int32Type, Schema};
 use sqlextract_encoding::{TextKind, TextWriter};
 use sqlextract_model::{ChunkType, ColumnMapping, Compression, Format, TimestampUnit};
 
 const DAY: i64 = 86_400_000_000;
 
-#[expect(clippy::too_many_lines, reason = "a table with a line for every type")]
-fn table() -> (Vec<ColumnMapping>, RecordBatch) {
+fn columns() -> Vec<ColumnMapping> {
     let micros = |utc| ChunkType::Timestamp {
         unit: TimestampUnit::Microsecond,
         utc,
     };
-    let moments = vec![
-        Some(1_709_209_800_250_000),
-        Some(-1),
-        Some(-735_160 * DAY),
-        Some(3_652_092 * DAY),
-        None,
-    ];
-    let columns = vec![
+    vec![
         mapping("b", ChunkType::Boolean),
         mapping("i", ChunkType::Int64),
         mapping("f", ChunkType::Float64),
@@ -39,16 +31,21 @@ fn table() -> (Vec<ColumnMapping>, RecordBatch) {
         mapping("tz", micros(true)),
         mapping("l", ChunkType::List(Box::new(ChunkType::Int32))),
         mapping("s", ChunkType::List(Box::new(ChunkType::Text))),
-    ];
-    let mut words = ListBuilder::new(StringBuilder::new()).with_field(arrow::datatypes::Field::new(
-        "element",
-        arrow::datatypes::DataType::Utf8,
-        true,
-    ));
-    for word in ["a\"b", "\\", "é\n", ""] {
-        words.append_value([Some(word), None]);
-    }
-    words.append_null();
+    ]
+}
+
+/// An array of the values with NULL behind them.
+fn nullable<T, A: FromIterator<Option<T>> + Array + 'static>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+    Arc::new(values.into_iter().map(Some).chain([None]).collect::<A>())
+}
+
+fn table() -> (Vec<ColumnMapping>, RecordBatch) {
+    let columns = columns();
+    let moments = [1_709_209_800_250_000, -1, -735_160 * DAY, 3_652_092 * DAY];
+    let moments: TimestampMicrosecondArray = moments.into_iter().map(Some).chain([None]).collect();
+    let decimals: Decimal128Array = [-5, 123_456_789, 0, 100].into_iter().map(Some).chain([None]).collect();
+    let texts = ["", " a", "x,\"y\"\n\\.\n", "\\."];
+    let bytes: [&[u8]; 4] = [b"", b"\x00\xff", b"a", b"\\"];
     let numbers = [
         Some(vec![Some(1), None]),
         Some(vec![]),
@@ -56,81 +53,35 @@ fn table() -> (Vec<ColumnMapping>, RecordBatch) {
         Some(vec![None]),
         None,
     ];
-    let numbers = ListArray::from_iter_primitive::<Int32Type, _, _>(numbers);
+    let mut words = ListBuilder::new(StringBuilder::new());
+    for word in ["a\"b", "\\", "é\n", ""] {
+        words.append_value([Some(word), None]);
+    }
+    words.append_null();
     let arrays: Vec<ArrayRef> = vec![
-        Arc::new(BooleanArray::from(vec![
-            Some(true),
-            Some(false),
-            Some(true),
-            Some(false),
-            None,
-        ])),
-        Arc::new(Int64Array::from(vec![
-            Some(i64::MIN),
-            Some(i64::MAX),
-            Some(0),
-            Some(-1),
-            None,
-        ])),
-        Arc::new(Float64Array::from(vec![
-            Some(1.5),
-            Some(f64::NAN),
-            Some(-0.0),
-            Some(1e300),
-            None,
-        ])),
-        Arc::new(Float32Array::from(vec![
-            Some(0.1),
-            Some(f32::INFINITY),
-            Some(f32::NEG_INFINITY),
-            Some(100.0),
-            None,
-        ])),
-        Arc::new(
-            Decimal128Array::from(vec![Some(-5), Some(123_456_789), Some(0), Some(100), None])
-                .with_precision_and_scale(9, 2)
-                .unwrap(),
-        ),
-        Arc::new(StringArray::from(vec![
-            Some(""),
-            Some(" a"),
-            Some("x,\"y\"\n\\.\n"),
-            Some("\\."),
-            None,
-        ])),
-        Arc::new(BinaryArray::from(vec![
-            Some(&b""[..]),
-            Some(b"\x00\xff"),
-            Some(b"a"),
-            Some(b"\\"),
-            None,
-        ])),
-        Arc::new(Date32Array::from(vec![
-            Some(19_782),
-            Some(0),
-            Some(-735_160),
-            Some(3_652_092),
-            None,
-        ])),
-        Arc::new(Time64MicrosecondArray::from(vec![
-            Some(0),
-            Some(DAY),
-            Some(45_000_000_001),
-            Some(DAY - 1),
-            None,
-        ])),
-        Arc::new(TimestampMicrosecondArray::from(moments.clone())),
-        Arc::new(TimestampMicrosecondArray::from(moments).with_timezone("UTC")),
-        Arc::new(numbers),
+        nullable::<_, BooleanArray>([true, false, true, false]),
+        nullable::<_, Int64Array>([i64::MIN, i64::MAX, 0, -1]),
+        nullable::<_, Float64Array>([1.5, f64::NAN, -0.0, 1e300]),
+        nullable::<_, Float32Array>([0.1, f32::INFINITY, f32::NEG_INFINITY, 100.0]),
+        Arc::new(decimals.with_precision_and_scale(9, 2).unwrap()),
+        nullable::<_, StringArray>(texts),
+        nullable::<_, BinaryArray>(bytes),
+        nullable::<_, Date32Array>([19_782, 0, -735_160, 3_652_092]),
+        nullable::<_, Time64MicrosecondArray>([0, DAY, 45_000_000_001, DAY - 1]),
+        Arc::new(moments.clone()),
+        Arc::new(moments.with_timezone("UTC")),
+        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(numbers)),
         Arc::new(words.finish()),
     ];
     // Arrow's builders call the element `item`; the encoder does not mind.
-    let fields = columns
-        .iter()
-        .zip(&arrays)
-        .map(|(c, a)| arrow::datatypes::Field::new(&c.name, a.data_type().clone(), true));
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-    (columns, RecordBatch::try_new(schema, arrays).unwrap())
+    let fields = columns.iter().zip(&arrays);
+    let fields: Vec<_> = fields
+        .map(|(c, a)| Field::new(&c.name, a.data_type().clone(), true))
+        .collect();
+    (
+        columns,
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap(),
+    )
 }
 
 fn text(kind: TextKind) -> String {

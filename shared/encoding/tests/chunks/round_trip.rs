@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on shall stop")]
 
+use std::sync::Arc;
+
 use crate::support::*;
+use arrow::array::{BooleanBuilder, ListArray, ListBuilder};
+use arrow::datatypes::{DataType, Field};
 use proptest::prelude::*;
-use sqlextract_model::{Compression, Format};
+use sqlextract_model::{ChunkType, Compression, Format};
 
 proptest! {
     #![proptest_config(cases(96))]
@@ -37,7 +41,7 @@ proptest! {
 
 #[test]
 fn no_rows_make_no_chunk() {
-    let columns = [mapping("a", sqlextract_model::ChunkType::Int32)];
+    let columns = [mapping("a", ChunkType::Int32)];
     let none = batch(&columns, vec![arrow::array::new_empty_array(&columns[0].chunk.arrow())]);
     for format in formats() {
         assert!(encode(settings(format, &columns), &[]).unwrap().is_empty());
@@ -46,5 +50,24 @@ fn no_rows_make_no_chunk() {
                 .unwrap()
                 .is_empty()
         );
+    }
+}
+
+#[test]
+fn lists_of_booleans_have_no_bytes_to_sample_and_read_back() {
+    let columns = [mapping("a", ChunkType::List(Box::new(ChunkType::Boolean)))];
+    let mut lists = ListBuilder::new(BooleanBuilder::new());
+    lists.append_value([Some(true), None, Some(false)]);
+    lists.append_null();
+    let lists = lists.finish();
+    let (_, offsets, values, nulls) = lists.into_parts();
+    let element = Arc::new(Field::new("element", DataType::Boolean, true));
+    let rows = batch(
+        &columns,
+        vec![Arc::new(ListArray::new(element, offsets, values, nulls))],
+    );
+    for format in formats() {
+        let chunks = encode(settings(format, &columns), std::slice::from_ref(&rows)).unwrap();
+        assert_same(&decode(format, &columns, &chunks).unwrap(), &rows);
     }
 }
