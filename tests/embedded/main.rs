@@ -1,6 +1,7 @@
 //! The executable as one process, against real databases; its files are checked by readers that are not ours.
 
 mod busy;
+mod cancel;
 mod declared;
 mod errors;
 mod fingerprint;

@@ -172,6 +172,11 @@ impl Running {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
+    /// Standard error until now.
+    pub fn said_so_far(&self) -> String {
+        std::fs::read_to_string(&self.stderr).expect("what the process wrote can be read")
+    }
+
     pub fn wait(mut self) -> Run {
         eventually("the end of the process", || self.ended());
         let status = self.child.wait().expect("a child can be waited for");

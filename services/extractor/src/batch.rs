@@ -1,12 +1,21 @@
 //! One batch message: read what is known, decide, act.
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use sqlextract_checkpoint::BatchId;
-use sqlextract_model::{BatchMessage, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage};
+use sqlextract_model::{
+    BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
+};
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{Verdict, settlement_for, utc_now};
 use sqlextract_storage::JobRecords;
+use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
+
+/// How often a batch that is being read looks whether its job was cancelled.
+const CANCEL_LOOK: Duration = Duration::from_secs(1);
 
 /// What is known about a batch before any work.
 #[derive(Debug)]
@@ -56,8 +65,17 @@ impl Extractor {
             BatchDecision::Skip => Ok(()),
             BatchDecision::Extract => {
                 let (plan, batch) = self.plans.batch(&records, message).await?;
-                let commit = self.extract_and_commit(&records, message, &plan, &batch).await?;
-                self.follow(message, &commit).await
+                let stop = self.shutdown.at_once().child_token();
+                let commit = tokio::select! {
+                    commit = self.extract_and_commit(&records, message, &plan, &batch, &stop) => commit,
+                    never = stop_when_cancelled(&records, &stop) => match never {},
+                };
+                match commit {
+                    Ok(Some(commit)) => self.follow(message, &commit).await,
+                    Ok(None) => Ok(()),
+                    Err(_) if stop.is_cancelled() && !self.shutdown.at_once().is_cancelled() => Ok(()),
+                    Err(failure) => Err(failure),
+                }
             }
         }
     }
@@ -69,6 +87,10 @@ impl Extractor {
             // The checkpoint or the queue is away as well: the message itself waits.
             Err(second) => {
                 tracing::warn!(job.id = %message.job, batch.id = message.batch.0, error = %second, "a failed batch could not be recorded");
+                if second.class() == Class::Permanent {
+                    // Nothing will be recorded any more: to go on would repeat the same work without end.
+                    self.shutdown.spawn("settlement", async move { Err(second) });
+                }
                 Verdict::Again {
                     after: self.settings.retry.initial,
                 }
@@ -78,9 +100,7 @@ impl Extractor {
 
     async fn try_settle(&self, message: &BatchMessage, failure: &Failure) -> Result<Verdict> {
         if self.shutdown.at_once().is_cancelled() {
-            return Ok(Verdict::Again {
-                after: std::time::Duration::ZERO,
-            });
+            return Ok(Verdict::Again { after: Duration::ZERO });
         }
         if failure.code == Code::SnapshotLost {
             // The planner opens the next epoch and publishes what is missing under it.
@@ -130,6 +150,17 @@ impl Extractor {
             body,
         };
         self.ports.queue.publish(&QueueName::Ticks, message).await
+    }
+}
+
+/// Ends the reading of a batch whose job is cancelled meanwhile.
+async fn stop_when_cancelled(records: &JobRecords, stop: &CancellationToken) -> Infallible {
+    loop {
+        tokio::time::sleep(CANCEL_LOOK).await;
+        // A store that does not answer here fails the batch's own requests too.
+        if matches!(records.cancelled().await, Ok(true)) {
+            stop.cancel();
+        }
     }
 }
 

@@ -5,22 +5,24 @@ use sqlextract_model::{
     AttemptId, Batch, BatchMessage, Code, CommitRecord, Failure, ObjectKey, Result, TablePlan, TickMessage,
 };
 use sqlextract_storage::JobRecords;
+use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
 use crate::batch::batch_id;
 
 impl Extractor {
     /// Reads the batch into chunks and makes them count, unless another attempt was first. Answers with the record
-    /// that counts.
+    /// that counts, or with none where the job was cancelled meanwhile.
     pub(crate) async fn extract_and_commit(
         &self,
         records: &JobRecords,
         message: &BatchMessage,
         plan: &TablePlan,
         batch: &Batch,
-    ) -> Result<CommitRecord> {
+        stop: &CancellationToken,
+    ) -> Result<Option<CommitRecord>> {
         let attempt = AttemptId(random()?);
-        let extracted = self.extract(records, message, plan, batch, attempt).await?;
+        let extracted = self.extract(records, message, plan, (batch, attempt), stop).await?;
         let record = CommitRecord {
             version: 1,
             job: message.job.clone(),
@@ -34,13 +36,18 @@ impl Extractor {
             chunks: extracted.chunks,
             columns: extracted.columns,
         };
+        let own: Vec<ObjectKey> = record.chunks.iter().filter_map(|c| full_key(message, &c.key)).collect();
+        // The outcome of a cancelled job may be there already, and it names nothing that comes later.
+        if records.cancelled().await? {
+            records.delete_chunks(&own).await?;
+            return Ok(None);
+        }
         let stored = records.create_commit(&message.segment, &record).await?;
         if !stored.ours {
             tracing::info!(job.id = %message.job, batch.id = message.batch.0, "another attempt was first; its chunks count");
-            let own: Vec<ObjectKey> = record.chunks.iter().filter_map(|c| full_key(message, &c.key)).collect();
             records.delete_chunks(&own).await?;
         }
-        Ok(stored.record)
+        Ok(Some(stored.record))
     }
 
     /// What follows a commit, whoever made it: a duplicate delivery repeats all of it and never cuts it short.

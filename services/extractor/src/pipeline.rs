@@ -14,6 +14,7 @@ use sqlextract_runtime::{ProgressSink, RateLimiter, Share};
 use sqlextract_source::{ReadLimits, ReadRequest, RowSink};
 use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
 use crate::upload::{ChunkNames, Uploader};
@@ -95,8 +96,8 @@ impl Extractor {
         records: &JobRecords,
         message: &BatchMessage,
         plan: &TablePlan,
-        batch: &Batch,
-        attempt: AttemptId,
+        (batch, attempt): (&Batch, AttemptId),
+        stop: &CancellationToken,
     ) -> Result<Extracted> {
         let _pass = self.gate.enter().await;
         let share = self.take_share()?;
@@ -122,7 +123,7 @@ impl Extractor {
         let mut uploader = Uploader::new(records, chunk_names(message, plan, attempt));
         let done = tokio::time::timeout(self.settings.batch_deadline, async {
             tokio::try_join!(
-                self.read(message, plan, batch, shares, &mut sink),
+                self.read(message, plan, batch, shares, (&mut sink, stop)),
                 joined(encoding),
                 uploader.run(encoded)
             )
@@ -170,7 +171,7 @@ impl Extractor {
         plan: &TablePlan,
         batch: &Batch,
         shares: Shares,
-        sink: &mut Sink<'_>,
+        (sink, stop): (&mut Sink<'_>, &CancellationToken),
     ) -> Result<u64> {
         let source = self.ports.source(&self.source)?;
         let request = ReadRequest {
@@ -186,7 +187,7 @@ impl Extractor {
                 record_batch_rows: 64 << 10,
                 row_bytes: shares.row,
             },
-            cancel: self.shutdown.at_once(),
+            cancel: stop,
         };
         let summary = source.read(request, sink).await?;
         sink.end().await;

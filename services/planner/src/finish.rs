@@ -37,7 +37,9 @@ impl Planner {
         let stored = records.create_manifest(&built).await?;
         // The outcome is the only success: it is told only after it reads back.
         let stored = records.manifest().await?.unwrap_or(stored);
-        records.set_latest().await?;
+        if stored.record.outcome == Outcome::Completed {
+            records.set_latest().await?;
+        }
         self.announce_outcome(&stored).await?;
         self.deactivate(records.job());
         self.progress.finished(records.job(), stored.record.outcome);

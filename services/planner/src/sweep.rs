@@ -43,6 +43,11 @@ impl Planner {
 
     async fn sweep(&self, open: &ActiveJob, seen: &mut Seen) -> Result<()> {
         let job = &open.record.job;
+        let records = self.records(&open.record.request.destination, job)?;
+        if records.cancelled().await? {
+            // With all its batches published, no tick is on its way that would see it.
+            return self.start_round(open).await;
+        }
         let Some(progress) = self.ports.checkpoint.progress(job).await? else {
             return Ok(());
         };
@@ -55,7 +60,6 @@ impl Planner {
         let before = seen.insert(job.clone(), progress.done);
         if stands_still(before, progress.done, owed, waiting) {
             tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");
-            let records = self.records(&open.record.request.destination, job)?;
             self.refresh(&records, open).await?;
         }
         Ok(())

@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Write a chunk or a whole extraction to standard output.
     #[command(after_help = "Example:\n  sqlextract cat --job orders-1a2b3c4d --as jsonl | head")]
     Cat(CatArgs),
+    /// Ask for the end of a job; what is committed stays, and its outcome is `cancelled`.
+    #[command(after_help = "Example:\n  sqlextract cancel --job orders-1a2b3c4d --output s3://lake/shop")]
+    Cancel(CancelArgs),
     /// Make a sample SQLite database, extract it, render its script, and show the commands.
     Demo(DemoArgs),
     /// Show settings.
@@ -221,7 +224,7 @@ pub(crate) struct ExtractArgs {
     #[arg(long)]
     pub(crate) restart: bool,
 
-    /// When another process works on the job: wait for it, attach and watch, or fail. [fail]
+    /// When another process works on the job: wait for it and go on, attach (show it and end as it ends), or fail. [fail]
     #[arg(long, env = "SQLEXTRACT_IF_RUNNING", value_name = "wait|attach|fail")]
     pub(crate) if_running: Option<IfRunning>,
 
@@ -375,6 +378,20 @@ pub(crate) struct CatArgs {
     /// Only this table.
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+
+    /// The job, by the name that its `extract` command shows.
+    #[arg(long, env = "SQLEXTRACT_JOB", value_name = "NAME")]
+    pub(crate) job: String,
+
+    /// Write one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

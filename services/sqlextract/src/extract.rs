@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlextract_checkpoint::{Checkpoint, Lease};
+use sqlextract_checkpoint::Checkpoint;
 use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_ingest_sql::ScriptOptions;
-use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Result};
+use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result};
 use sqlextract_planner::{Planner, PlannerSettings};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
 use sqlextract_runtime::{Gate, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, StopCause};
@@ -14,6 +14,8 @@ use sqlextract_scripter::{Scripter, render_script};
 use sqlextract_storage::{JobRecords, Storage};
 
 use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
+use crate::attach;
+use crate::lock::JobLock;
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
@@ -29,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often the run looks for batches that only wait to be repaired.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often a second process looks whether the first has gone.
-const ATTACH_LOOK: Duration = Duration::from_millis(500);
+const WAIT_LOOK: Duration = Duration::from_millis(500);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -75,17 +77,21 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         ports::open_checkpoint(&ports::checkpoint_path(&destination, variable)?).await?;
     request.run = run_number(&storage, &request, args.restart).await?;
     let job = request.job_id();
-    let holder = format!("process {}", std::process::id());
-    let lock = JobLock::take(
-        Arc::clone(&checkpoint),
-        &job,
-        &holder,
-        args.if_running.unwrap_or(IfRunning::Fail),
-    )
-    .await?;
-
     let records = JobRecords::new(Arc::clone(&storage), job.clone());
-    let finished_before = records.manifest().await?.is_some();
+    let lock = JobLock::new(Arc::clone(&checkpoint), &job);
+    let if_running = args.if_running.unwrap_or(IfRunning::Fail);
+    if let Taken::Busy(holder) = take(&lock, if_running).await? {
+        if if_running == IfRunning::Fail {
+            return Err(Failure::new(Code::JobBusy, format!("{holder} is working on job {job}")).into());
+        }
+        let style = args.progress.unwrap_or(ProgressStyle::Auto);
+        let failures = attach::watch(checkpoint.as_ref(), &lock, &records, style).await?;
+        return ended(&records, failures, 0, false).await;
+    }
+    let finished_before = records
+        .manifest()
+        .await?
+        .is_some_and(|stored| stored.record.outcome == Outcome::Completed);
     let source_port = ports::open_source(&source, tuning.max_connections).await?;
     let ports = Arc::new(ports::embedded(
         (source.name.clone(), source_port),
@@ -99,10 +105,35 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     {
         failures.push(failure);
     }
-    let summary = Summary::collect(&records, storage.location(), embedded.view.resumed(), finished_before).await?;
+    let ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
     lock.release().await;
+    ended
+}
+
+enum Taken {
+    Ours,
+    Busy(String),
+}
+
+/// Takes the job's lease, and waits for it where that is asked for.
+async fn take(lock: &JobLock, if_running: IfRunning) -> Result<Taken> {
+    loop {
+        match lock.take().await? {
+            None => return Ok(Taken::Ours),
+            Some(_) if if_running == IfRunning::Wait => tokio::time::sleep(WAIT_LOOK).await,
+            Some(holder) => return Ok(Taken::Busy(holder)),
+        }
+    }
+}
+
+async fn ended(
+    records: &JobRecords,
+    failures: Vec<Failure>,
+    resumed: u64,
+    finished_before: bool,
+) -> std::result::Result<Ended, Failures> {
     Ok(Ended {
-        summary,
+        summary: Summary::collect(records, records.location(), resumed, finished_before).await?,
         failures: Failures::gather(failures),
     })
 }
@@ -281,13 +312,7 @@ impl Embedded {
         };
         let parked = progress.parked.len() as u64;
         if parked > 0 && progress.done + parked >= progress.total {
-            let summary = format!(
-                "{parked} of {} batches are parked; {} are committed",
-                progress.total, progress.done
-            );
-            let mut failures: Vec<Failure> = progress.parked.into_iter().map(|(_, failure)| failure).collect();
-            failures.push(Failure::new(Code::BatchesParked, summary));
-            return Ok(Some(failures));
+            return Ok(Some(attach::parked(&progress)));
         }
         if self.ports.queue.depth(&QueueName::Parked).await? > 0 && parked == 0 {
             let mut dead = self.ports.queue.receiver(&QueueName::Parked, 1).await?;
@@ -307,39 +332,6 @@ async fn next_event(events: &mut dyn Receiver) -> Result<Event> {
         .map_err(|e| Failure::new(Code::MessageUnreadable, "an event cannot be read").because(e));
     delivery.settle(Settlement::Done).await?;
     event
-}
-
-/// The lease of a job, as long as this process works at it.
-struct JobLock {
-    checkpoint: Arc<dyn Checkpoint>,
-    name: String,
-    holder: String,
-}
-
-impl JobLock {
-    async fn take(checkpoint: Arc<dyn Checkpoint>, job: &JobId, holder: &str, if_running: IfRunning) -> Result<Self> {
-        let lock = Self {
-            checkpoint,
-            name: format!("job/{job}"),
-            holder: holder.to_owned(),
-        };
-        let forever = Duration::from_secs(365 * 24 * 3600);
-        loop {
-            match (lock.checkpoint.lease(&lock.name, holder, forever).await?, if_running) {
-                (Lease::Held, _) => return Ok(lock),
-                (Lease::Busy { holder }, IfRunning::Fail) => {
-                    return Err(Failure::new(Code::JobBusy, format!("{holder} is working on job {job}")));
-                }
-                (Lease::Busy { .. }, IfRunning::Wait | IfRunning::Attach) => tokio::time::sleep(ATTACH_LOOK).await,
-            }
-        }
-    }
-
-    async fn release(self) {
-        if let Err(failure) = self.checkpoint.lease(&self.name, &self.holder, Duration::ZERO).await {
-            tracing::warn!(error = %failure, "the job's lease stays until this process ends");
-        }
-    }
 }
 
 /// Where the manifest of a job is, below the destination.

@@ -19,6 +19,8 @@ use crate::settings::{SettingsFile, choose_destination, choose_source};
 #[derive(Debug)]
 pub(crate) struct Inspected {
     facts: TableFacts,
+    /// The flags that select this table or query alone.
+    selected_by: String,
     plan: std::result::Result<PlannedTable, Failure>,
 }
 
@@ -110,7 +112,11 @@ async fn plan_all(source: &dyn Source, request: &ExtractionRequest) -> Result<In
                 pooler: found.pooler.clone(),
             };
             let plan = plan_table(source, one, request, asked, token).await;
-            tables.push(Inspected { facts, plan });
+            tables.push(Inspected {
+                selected_by: flags(&asked.selection, &facts),
+                facts,
+                plan,
+            });
         }
     }
     Ok(Inspection {
@@ -118,6 +124,26 @@ async fn plan_all(source: &dyn Source, request: &ExtractionRequest) -> Result<In
         shared_snapshot: snapshot.is_some(),
         tables,
     })
+}
+
+fn flags(selection: &Selection, facts: &TableFacts) -> String {
+    match selection {
+        Selection::Table { .. } | Selection::Schema(_) => {
+            format!("--table {}", shell_quoted(&facts.name.to_string()))
+        }
+        Selection::Query { name, sql, key } => {
+            let query = format!("--query {}", shell_quoted(&format!("{name}={sql}")));
+            match key {
+                Some(key) => format!("{query} --key {}", shell_quoted(key)),
+                None => query,
+            }
+        }
+    }
+}
+
+/// One word of a command line, for a shell.
+fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Inspection {
@@ -155,8 +181,9 @@ impl Inspection {
                     }
                     let _ = writeln!(
                         text,
-                        "  sqlextract extract --source '{}' --table '{}'",
-                        self.source, facts.name
+                        "  sqlextract extract --source {} {}",
+                        shell_quoted(&self.source),
+                        table.selected_by
                     );
                 }
                 Err(refused) => {

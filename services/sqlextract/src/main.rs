@@ -1,12 +1,15 @@
 //! `sqlextract`: one executable for every role. `main` decides the exit code and nothing else.
 
 mod args;
+mod attach;
+mod cancel;
 mod cat;
 mod demo;
 mod extract;
 mod finished;
 mod generate;
 mod inspect;
+mod lock;
 mod ports;
 mod report;
 mod request;
@@ -17,7 +20,7 @@ mod tuning;
 mod verify;
 mod view;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -57,7 +60,7 @@ async fn run(cli: Cli) -> u8 {
         LogStyle::Json => LogFormat::Json,
     };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
-    let colours = std::env::var_os("NO_COLOR").is_none();
+    let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
     if let Err(failure) = init_logs(log_format, &filter, colours) {
         return told(&failure.into());
     }
@@ -96,6 +99,11 @@ async fn dispatch(command: Command, file: &SettingsFile) -> u8 {
         Command::Cat(args) => cat::run(&args, file)
             .await
             .map_or_else(|failure| told(&failure.into()), |()| 0),
+        Command::Cancel(args) => match cancel::run(&args, file).await {
+            Ok(cancelled) if args.json => said(&cancelled.json().to_string()),
+            Ok(cancelled) => said(&cancelled.text()),
+            Err(failure) => told(&failure.into()),
+        },
         Command::Demo(args) => demo::run(&args, file)
             .await
             .map_or_else(|failures| told(&failures), |()| 0),

@@ -122,13 +122,35 @@ impl SettingsFile {
         let folder = path.parent().unwrap_or(Path::new("."));
         for source in settings.sources.values_mut() {
             source.url_file = source.url_file.take().map(|file| folder.join(file));
+            source.url = source.url.take().map(|url| Secret(sqlite_beside(folder, url.0)));
         }
         for destination in settings.destinations.values_mut() {
-            if !destination.location.starts_with("s3://") {
-                destination.location = folder.join(&destination.location).to_string_lossy().into_owned();
-            }
+            destination.location = folder_beside(folder, &destination.location);
+        }
+        let extract = &mut settings.extract;
+        extract.source = extract.source.take().map(|source| sqlite_beside(folder, source));
+        if let Some(output) = &mut extract.output
+            && !settings.destinations.contains_key(output)
+        {
+            *output = folder_beside(folder, output);
         }
         Ok(settings)
+    }
+}
+
+/// A folder that a settings file names; a bucket stays as it is.
+fn folder_beside(file: &Path, location: &str) -> String {
+    match location.contains("://") {
+        true => location.to_owned(),
+        false => file.join(location).to_string_lossy().into_owned(),
+    }
+}
+
+/// A database file that a settings file names; other sources stay as they are.
+fn sqlite_beside(file: &Path, source: String) -> String {
+    match source.strip_prefix("sqlite://") {
+        Some(path) => format!("sqlite://{}", file.join(path).display()),
+        None => source,
     }
 }
 

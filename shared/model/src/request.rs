@@ -282,4 +282,40 @@ mod tests {
         let restarted = ExtractionRequest { run: 2, ..request() };
         assert_eq!(restarted.job_id().as_str(), format!("{}-r2", request().job_id()));
     }
+
+    #[test]
+    fn separators_inside_values_never_make_two_requests_one() {
+        let selecting = |columns: &[&str], filter: Option<&str>, tables: &[(Option<&str>, &str)]| {
+            let owned = |text: &&str| (*text).to_owned();
+            let one = request().tables.remove(0);
+            let table = |(schema, name): &(Option<&str>, &str)| RequestedTable {
+                selection: Selection::Table {
+                    schema: schema.as_ref().map(owned),
+                    name: (*name).to_owned(),
+                },
+                columns: Some(columns.iter().map(owned).collect()),
+                filter: filter.as_ref().map(owned),
+                ..one.clone()
+            };
+            ExtractionRequest {
+                tables: tables.iter().map(table).collect(),
+                ..request()
+            }
+            .identity()
+        };
+        let identities = [
+            selecting(&["a", "b"], None, &[(None, "t")]),
+            selecting(&["a,b"], None, &[(None, "t")]),
+            selecting(&["a\",\"b"], None, &[(None, "t")]),
+            selecting(&["a"], Some("b"), &[(None, "t")]),
+            selecting(&["a"], Some("b"), &[(Some("s"), "t")]),
+            selecting(&["a"], Some("b"), &[(None, "s.t")]),
+            selecting(&["a"], Some("b"), &[(None, "s"), (None, "t")]),
+            selecting(&["a"], Some("b\nt"), &[(None, "s")]),
+            selecting(&["a", ""], Some("b"), &[(None, "t")]),
+            selecting(&["", "a"], Some("b"), &[(None, "t")]),
+        ];
+        let distinct: std::collections::HashSet<_> = identities.iter().map(ToString::to_string).collect();
+        assert_eq!(distinct.len(), identities.len());
+    }
 }
