@@ -39,9 +39,13 @@ impl Job {
         let manifest = run.json["manifest"].as_str().unwrap_or_else(|| {
             panic!("the summary names a manifest: {}\n{}", run.stdout, run.stderr);
         });
-        let folder = Path::new(manifest).parent().expect("a manifest is in a folder");
+        Self::at(Path::new(manifest).parent().expect("a manifest is in a folder"))
+    }
+
+    /// The job whose files are below this folder.
+    pub fn at(folder: &Path) -> Self {
         let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let manifest: Value = serde_json::from_str(&read(Path::new(manifest))).expect("the manifest is JSON");
+        let manifest: Value = serde_json::from_str(&read(&folder.join("manifest.json"))).expect("the manifest is JSON");
         let pages = manifest["pages"].as_array().expect("the manifest has pages");
         let lines = pages.iter().flat_map(|page| {
             let number = page["number"].as_u64().expect("a page has a number");
@@ -119,5 +123,12 @@ impl Job {
     pub fn query(&self, table: &str, sql: &str) -> Rows {
         let input = json!({"files": self.chunks(table), "format": self.manifest["format"]["format"], "sql": sql});
         from_json(&python("chunks.py", &input))
+    }
+
+    /// DuckDB and pyarrow read the same cells from a table's chunks, each of them; answers with the rows.
+    pub fn readers_agree(&self, table: &str) -> u64 {
+        let input = json!({"files": self.chunks(table), "format": self.manifest["format"]["format"]});
+        let rows = python("agree.py", &input);
+        rows.as_u64().expect("the readers count rows")
     }
 }

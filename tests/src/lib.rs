@@ -1,5 +1,6 @@
 //! What the scenarios share: the executable as a process, scratch databases, and readers that are not ours.
 
+mod bucket;
 mod chunks;
 mod databases;
 mod dice;
@@ -7,6 +8,7 @@ mod process;
 mod rows;
 mod server;
 
+pub use bucket::{Bucket, Dose, Faults};
 pub use chunks::{Job, all_files};
 pub use databases::{Database, Dialect};
 pub use dice::Dice;
