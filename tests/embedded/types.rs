@@ -144,6 +144,7 @@ fn every_type(dialect: Dialect, before: &str, columns: &[Column]) {
             &format!("SELECT {} FROM chunks ORDER BY id::INTEGER", cells.join(", ")),
         );
         assert_eq!(chunk.len(), source.len(), "rows as {format}");
+        assert_eq!(job.readers_agree("every_type"), source.len() as u64);
         for (row, (source, chunk)) in source.iter().zip(&chunk).enumerate() {
             for ((column, source), chunk) in columns.iter().zip(source).zip(chunk) {
                 if !same(column.form, source.as_ref(), chunk.as_ref()) {
@@ -197,8 +198,10 @@ fn awkward_texts_arrive(dialect: Dialect) {
         let run = scenario
             .extract(&database.url(), &["--table", "said", "--format", format])
             .exits(0);
-        let found = Job::of(&run).query("said", "SELECT one, gap, two FROM chunks ORDER BY id::INTEGER");
+        let job = Job::of(&run);
+        let found = job.query("said", "SELECT one, gap, two FROM chunks ORDER BY id::INTEGER");
         assert_eq!(found.len(), texts.len(), "rows as {format}");
+        assert_eq!(job.readers_agree("said"), texts.len() as u64);
         for (row, text) in found.iter().zip(&texts) {
             let expected = [Some(text.clone()), None, Some(text.clone())];
             assert!(
