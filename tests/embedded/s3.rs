@@ -159,7 +159,7 @@ fn survives(dialect: Dialect, seed: u64, forget: bool) {
         pause(std::time::Duration::from_millis(dice.below(20)));
         assert!(running.kill(), "kill {kill} of seed {seed} came after the end");
         if forget {
-            std::fs::remove_file(lake.scenario.path("state.db")).unwrap();
+            std::fs::remove_file(lake.scenario.path("state.db")).expect("the checkpoint was there");
         }
     }
     let before = lake.commits();
