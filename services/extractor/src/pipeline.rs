@@ -1,23 +1,24 @@
 //! The pipeline of one batch: the source pushes record batches, a thread encodes them, the uploader takes the bytes.
 //!
-//! Three bounded stages side by side. Each holds at most its part of the worker's share of the memory budget.
+//! Three bounded stages side by side. Each holds at most its part of the worker's share of the memory budget. A row that
+//! is too large for that passes them alone: it is admitted when the stages are empty and its bytes are reserved.
 
 use std::sync::PoisonError;
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, Output};
+use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, ROW_COPIES};
 use sqlextract_model::{
     AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, Result, TablePlan,
 };
-use sqlextract_runtime::{ProgressSink, RateLimiter, Share};
+use sqlextract_runtime::{ProgressSink, RateLimiter, Reservation, Share};
 use sqlextract_source::{ReadLimits, ReadRequest, RowSink};
 use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
-use crate::upload::{ChunkNames, Uploader};
+use crate::upload::{ChunkNames, Encoded, Uploader};
 
 /// What an attempt has put into storage.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Shares {
     /// One record batch; three are in flight: being built, waiting, being encoded.
     pub(crate) record_batch: usize,
     pub(crate) encoder: usize,
+    /// What stays taken while a row passes alone: by uploads, by pieces on their way.
+    pub(crate) beside_row: usize,
     /// The largest row that can pass.
     pub(crate) row: usize,
 }
@@ -51,18 +54,19 @@ fn wanted_bytes(share: &Share, columns: usize) -> u64 {
 fn shares(reserved: u64, most: u64, upload: usize) -> Shares {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let rest = bytes(reserved).saturating_sub(upload);
+    let beside_row = upload + BESIDE_ROW;
     Shares {
         record_batch: (rest / 8).clamp(64 << 10, 8 * MIB),
         encoder: (rest / 2).max(LEAST_ENCODER),
-        // A row passes through several hands: the connection's buffer, the builder, the encoder, the compressed page.
-        row: bytes(most) / ROW_COPIES,
+        beside_row,
+        row: bytes(most).saturating_sub(beside_row) / ROW_COPIES,
     }
 }
 
 /// What an open column needs so that its row groups are worth their metadata.
 const COLUMN_BYTES: u64 = 96 << 10;
-/// Copies of a row that exist at once at most, on its way from the connection to storage.
-const ROW_COPIES: usize = 4;
+/// Pieces of a row that passes alone: in the connection's buffers and in a compressor's.
+const BESIDE_ROW: usize = 2 * MIB;
 
 /// A share that goes back when the batch has ended.
 struct TakenShare<'a> {
@@ -86,6 +90,13 @@ enum Fed {
         rows: RecordBatch,
         done: Option<oneshot::Sender<()>>,
     },
+    /// What the encoder holds is to be encoded, and said when nothing of it is left.
+    Drain { done: oneshot::Sender<()> },
+    /// A large row, likewise.
+    Alone {
+        row: RecordBatch,
+        done: oneshot::Sender<()>,
+    },
     /// The last row is in. A channel that closes without it means that the reader failed.
     End,
 }
@@ -102,7 +113,7 @@ impl Extractor {
         let _pass = self.gate.enter().await;
         let share = self.take_share()?;
         let wanted = wanted_bytes(&share.share, plan.columns.len());
-        let _reservation = share.share.reserve(wanted).await?;
+        let reservation = share.share.reserve(wanted).await?;
         let shares = shares(wanted, share.share.most(), self.settings.upload_bytes);
         self.limiter.admit_query().await;
         self.progress.batch_started(&message.job, &message.table);
@@ -116,6 +127,10 @@ impl Extractor {
         let mut sink = Sink {
             feed,
             wait: !self.settings.parallel_write,
+            share: &share.share,
+            reservation,
+            beside_row: shares.beside_row,
+            admitted: None,
             limiter: &self.limiter,
             progress: self.progress.as_ref(),
             message,
@@ -185,6 +200,8 @@ impl Extractor {
             limits: ReadLimits {
                 record_batch_bytes: shares.record_batch,
                 record_batch_rows: 64 << 10,
+                // One more such row than a batch should have is what three batches in flight can bear.
+                alone_bytes: shares.record_batch,
                 row_bytes: shares.row,
             },
             cancel: stop,
@@ -221,9 +238,10 @@ fn encode(
     mut encoder: ChunkEncoder,
     mut aggregator: Aggregator,
     mut fed: mpsc::Receiver<Fed>,
-    encoded: mpsc::Sender<Output>,
+    encoded: mpsc::Sender<Encoded>,
 ) -> Result<Vec<ColumnAggregate>> {
-    let mut out = |output| encoded.blocking_send(output).map_err(|_| stopped());
+    let pass = |encoded_now| encoded.blocking_send(encoded_now).map_err(|_| stopped());
+    let mut out = |output| pass(Encoded::Output(output));
     while let Some(next) = fed.blocking_recv() {
         match next {
             Fed::Rows { rows, done } => {
@@ -233,6 +251,15 @@ fn encode(
                     // The reader may be gone; its own error tells why.
                     let _ = done.send(());
                 }
+            }
+            Fed::Drain { done } => {
+                encoder.flush(&mut out)?;
+                pass(Encoded::Drained(done))?;
+            }
+            Fed::Alone { row, done } => {
+                aggregator.update(&row)?;
+                encoder.write_alone(row, &mut out)?;
+                pass(Encoded::Drained(done))?;
             }
             Fed::End => {
                 encoder.finish(&mut out)?;
@@ -259,6 +286,11 @@ async fn joined<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
 struct Sink<'a> {
     feed: mpsc::Sender<Fed>,
     wait: bool,
+    share: &'a Share,
+    reservation: Reservation,
+    beside_row: usize,
+    /// Bytes that were reserved for the row that comes next, alone.
+    admitted: Option<u64>,
     limiter: &'a RateLimiter,
     progress: &'a dyn ProgressSink,
     message: &'a BatchMessage,
@@ -275,6 +307,15 @@ impl Sink<'_> {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Sends, and waits for the word that it was worked off.
+    async fn send_and_wait(&mut self, fed: impl FnOnce(oneshot::Sender<()>) -> Fed) {
+        let (done, waited) = oneshot::channel();
+        self.send(fed(done)).await;
+        if waited.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -284,22 +325,28 @@ impl RowSink for Sink<'_> {
         self.limiter.admit(count, bytes).await;
         self.progress
             .rows_read(&self.message.job, &self.message.table, count, bytes);
-        let (done, waited) = if self.wait {
-            oneshot::channel()
+        if let Some(reserved) = self.admitted.take() {
+            self.send_and_wait(|done| Fed::Alone { row: rows, done }).await;
+            self.reservation.shrink(reserved);
+        } else if self.wait {
+            let rows = |done| Fed::Rows { rows, done: Some(done) };
+            self.send_and_wait(rows).await;
         } else {
-            return self.pass(rows).await;
-        };
-        self.send(Fed::Rows { rows, done: Some(done) }).await;
-        if waited.await.is_err() {
-            std::future::pending::<()>().await;
+            self.send(Fed::Rows { rows, done: None }).await;
         }
         Ok(())
     }
-}
 
-impl Sink<'_> {
-    async fn pass(&mut self, rows: RecordBatch) -> Result<()> {
-        self.send(Fed::Rows { rows, done: None }).await;
+    /// Empties the stages, so that what was reserved for the batch is free for the row, and reserves what it needs
+    /// beyond that.
+    async fn admit(&mut self, bytes: usize) -> Result<()> {
+        self.send_and_wait(|done| Fed::Drain { done }).await;
+        let needed = (bytes.saturating_mul(ROW_COPIES)).saturating_add(self.beside_row) as u64;
+        let missing = needed.saturating_sub(self.reservation.bytes());
+        if missing > 0 {
+            self.share.grow(&mut self.reservation, missing).await?;
+        }
+        self.admitted = Some(missing);
         Ok(())
     }
 }

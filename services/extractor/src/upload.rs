@@ -3,7 +3,7 @@
 use sqlextract_encoding::Output;
 use sqlextract_model::{AttemptId, BatchIndex, ChunkRecord, Generation, JobId, ObjectKey, Result, TableSegment};
 use sqlextract_storage::{JobRecords, Upload};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Names the chunks of one attempt.
 #[derive(Debug, Clone)]
@@ -30,6 +30,14 @@ impl ChunkNames {
     }
 }
 
+/// What reaches the uploader.
+#[derive(Debug)]
+pub(crate) enum Encoded {
+    Output(Output),
+    /// Said when all that came before has left memory, but for what an upload may hold.
+    Drained(oneshot::Sender<()>),
+}
+
 /// Uploads one chunk after the other. `finished` survives a failure, so that the caller can delete what an attempt
 /// that failed has left.
 #[derive(Debug)]
@@ -49,9 +57,17 @@ impl<'a> Uploader<'a> {
     }
 
     /// Runs until the encoder has closed its side.
-    pub(crate) async fn run(&mut self, mut encoded: mpsc::Receiver<Output>) -> Result<()> {
+    pub(crate) async fn run(&mut self, mut encoded: mpsc::Receiver<Encoded>) -> Result<()> {
         let mut upload: Option<Box<dyn Upload>> = None;
-        while let Some(output) = encoded.recv().await {
+        while let Some(encoded) = encoded.recv().await {
+            let output = match encoded {
+                Encoded::Output(output) => output,
+                Encoded::Drained(done) => {
+                    // The reader may be gone; its own error tells why.
+                    let _ = done.send(());
+                    continue;
+                }
+            };
             let mut current = match upload.take() {
                 Some(current) => current,
                 None => self.records.upload_chunk(&self.names.key(self.finished.len())).await?,

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use sqlextract_model::{Code, ColumnMapping, Failure, Result};
 
 use crate::cells::Cells;
-use crate::json;
+use crate::{json, plain};
 
 /// What a byte asks of its field.
 const QUOTED: u8 = 1;
@@ -23,6 +23,8 @@ const CLASSES: [u8; 256] = {
     classes
 };
 
+/// Longer values of a large row are written in pieces of this size.
+const LONG: usize = 32 << 10;
 const NUL: &str = "holds a NUL byte, which CSV cannot carry";
 
 /// The columns of a batch, to be written row by row.
@@ -56,15 +58,7 @@ impl<'a> CsvRows<'a> {
             if cells.is_null(row) {
                 continue;
             }
-            let written = match cells {
-                Cells::Text(texts) => field(out, texts.value(row).as_bytes()),
-                Cells::Binary(bytes) if bytes.value(row).is_empty() => field(out, b""),
-                Cells::List(..) => {
-                    self.scratch.clear();
-                    json::value(cells, row, &mut self.scratch).and_then(|()| list_field(out, &self.scratch))
-                }
-                cells => cells.write_plain(row, out).map(|()| false),
-            };
+            let written = cell(cells, row, &mut self.scratch, out);
             match written {
                 Ok(copy_line) => self.end_of_copy_line |= copy_line,
                 Err(wrong) => return Err(refused(self.names[position], number, wrong)),
@@ -72,6 +66,74 @@ impl<'a> CsvRows<'a> {
         }
         out.push(b'\n');
         Ok(())
+    }
+
+    /// Writes the same record as [`Self::write`], a long value in pieces, so that it is in memory once.
+    pub(crate) fn write_long(
+        &mut self,
+        row: usize,
+        number: u64,
+        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut short = Vec::new();
+        for (position, cells) in self.columns.iter().enumerate() {
+            if position > 0 {
+                short.push(b',');
+            }
+            if cells.is_null(row) {
+                continue;
+            }
+            let wrong = |wrong| refused(self.names[position], number, wrong);
+            match cells {
+                Cells::Text(texts) if texts.value(row).len() > LONG => {
+                    let text = texts.value(row).as_bytes();
+                    let quoted = is_quoted(text).map_err(wrong)?;
+                    if quoted {
+                        short.push(b'"');
+                    }
+                    for piece in text.chunks(LONG) {
+                        match quoted {
+                            true => double_quotes(&mut short, piece),
+                            false => short.extend_from_slice(piece),
+                        }
+                        put(&short)?;
+                        short.clear();
+                    }
+                    if quoted {
+                        short.push(b'"');
+                        self.end_of_copy_line |= has_copy_line(text);
+                    }
+                }
+                Cells::Binary(bytes) if bytes.value(row).len() > LONG => {
+                    for piece in bytes.value(row).chunks(LONG) {
+                        plain::hexadecimal(&mut short, piece);
+                        put(&short)?;
+                        short.clear();
+                    }
+                }
+                cells => self.end_of_copy_line |= cell(cells, row, &mut self.scratch, &mut short).map_err(wrong)?,
+            }
+        }
+        short.push(b'\n');
+        put(&short)
+    }
+}
+
+/// Appends a value that is not NULL. Returns whether one of its lines is `\.`.
+fn cell(
+    cells: &Cells<'_>,
+    row: usize,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> std::result::Result<bool, &'static str> {
+    match cells {
+        Cells::Text(texts) => field(out, texts.value(row).as_bytes()),
+        Cells::Binary(bytes) if bytes.value(row).is_empty() => field(out, b""),
+        Cells::List(..) => {
+            scratch.clear();
+            json::value(cells, row, scratch).and_then(|()| list_field(out, scratch))
+        }
+        cells => cells.write_plain(row, out).map(|()| false),
     }
 }
 
@@ -92,16 +154,26 @@ pub(crate) fn header(mappings: &[ColumnMapping], out: &mut Vec<u8>) -> Result<()
 
 /// Appends a field that is not NULL. Returns whether one of its lines is `\.`.
 pub(crate) fn field(out: &mut Vec<u8>, text: &[u8]) -> std::result::Result<bool, &'static str> {
+    if !is_quoted(text)? {
+        out.extend_from_slice(text);
+        return Ok(false);
+    }
+    out.push(b'"');
+    double_quotes(out, text);
+    out.push(b'"');
+    Ok(has_copy_line(text))
+}
+
+fn is_quoted(text: &[u8]) -> std::result::Result<bool, &'static str> {
     let class = text.iter().fold(0, |class, byte| class | CLASSES[usize::from(*byte)]);
     if class & FORBIDDEN != 0 {
         return Err(NUL);
     }
     let blank = |byte: Option<&u8>| byte.is_none_or(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c));
-    if class == 0 && !blank(text.first()) && !blank(text.last()) && text != b"\\." {
-        out.extend_from_slice(text);
-        return Ok(false);
-    }
-    out.push(b'"');
+    Ok(class != 0 || blank(text.first()) || blank(text.last()) || text == b"\\.")
+}
+
+fn double_quotes(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| *byte == b'"') {
         out.extend_from_slice(&rest[..=at]);
@@ -109,8 +181,6 @@ pub(crate) fn field(out: &mut Vec<u8>, text: &[u8]) -> std::result::Result<bool,
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
-    out.push(b'"');
-    Ok(has_copy_line(text))
 }
 
 /// A list's JSON, in which a NUL byte is an escape that PostgreSQL refuses as well.

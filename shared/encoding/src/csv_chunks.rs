@@ -46,6 +46,13 @@ struct OpenChunk {
     end_of_copy_line: bool,
 }
 
+/// What the values of a batch are known to be.
+#[derive(Clone, Copy)]
+enum Values {
+    Short,
+    Long,
+}
+
 enum Stream {
     Plain,
     Gzip(Box<GzEncoder<Vec<u8>>>),
@@ -68,13 +75,29 @@ impl CsvChunks {
     }
 
     pub(crate) fn write(&mut self, batch: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
+        self.write_each(batch, Values::Short, out)
+    }
+
+    /// Writes a large row, its values in pieces that are handed out one by one.
+    pub(crate) fn write_alone(&mut self, row: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
+        self.write_each(row, Values::Long, out)?;
+        self.flush(out)
+    }
+
+    fn write_each(&mut self, batch: &RecordBatch, values: Values, out: &mut Sink<'_>) -> Result<()> {
         let columns = std::mem::take(&mut self.columns);
-        let written = self.write_rows(&columns, batch, out);
+        let written = self.write_rows(&columns, batch, values, out);
         self.columns = columns;
         written
     }
 
-    fn write_rows(&mut self, columns: &[ColumnMapping], batch: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
+    fn write_rows(
+        &mut self,
+        columns: &[ColumnMapping],
+        batch: &RecordBatch,
+        values: Values,
+        out: &mut Sink<'_>,
+    ) -> Result<()> {
         let mut rows = CsvRows::new(columns, batch)?;
         for row in 0..batch.num_rows() {
             let chunk = match &mut self.chunk {
@@ -82,7 +105,10 @@ impl CsvChunks {
                 none => none.insert(OpenChunk::new(self.compression, columns)?),
             };
             self.rows_before += 1;
-            rows.write(row, self.rows_before, &mut chunk.raw)?;
+            match values {
+                Values::Short => rows.write(row, self.rows_before, &mut chunk.raw)?,
+                Values::Long => rows.write_long(row, self.rows_before, &mut |piece| chunk.take(piece, out))?,
+            }
             chunk.rows += 1;
             chunk.end_of_copy_line |= std::mem::take(&mut rows.end_of_copy_line);
             if chunk.raw.len() >= BLOCK_BYTES {
@@ -96,6 +122,17 @@ impl CsvChunks {
             }
         }
         Ok(())
+    }
+
+    /// Compresses and hands out the records so far, but for what the compressor itself holds back.
+    pub(crate) fn flush(&mut self, out: &mut Sink<'_>) -> Result<()> {
+        match &mut self.chunk {
+            Some(chunk) => {
+                chunk.compress()?;
+                chunk.hand_out(1, out)
+            }
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn finish(mut self, out: &mut Sink<'_>) -> Result<()> {
@@ -145,6 +182,16 @@ impl OpenChunk {
             known_stored: 0,
             end_of_copy_line: false,
         })
+    }
+
+    /// Collects a piece of a record, and passes on what is a block by now.
+    fn take(&mut self, piece: &[u8], out: &mut Sink<'_>) -> Result<()> {
+        self.raw.extend_from_slice(piece);
+        if self.raw.len() >= BLOCK_BYTES {
+            self.compress()?;
+            self.hand_out(PIECE_BYTES, out)?;
+        }
+        Ok(())
     }
 
     /// Moves the collected records into the stream.

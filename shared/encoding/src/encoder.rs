@@ -30,6 +30,10 @@ pub struct EncoderSettings {
 /// gathered, put into its page, and compressed (3), and what else the encoder needs.
 pub const VALUE_COPIES: usize = 6;
 
+/// How often a large row that is encoded alone is in memory at most: a page is gathered, put together with its levels,
+/// and compressed, when the row itself is gone.
+pub const ROW_COPIES: usize = 3;
+
 /// What an encoder gives: bytes of the current chunk, or the chunk's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -105,6 +109,30 @@ impl ChunkEncoder {
         match &mut self.chunks {
             Chunks::Parquet(chunks) => chunks.write(batch, out),
             Chunks::Csv(chunks) => chunks.write(batch, out),
+        }
+    }
+
+    /// Hands out what the encoder holds of earlier rows, as far as the format allows.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn flush(&mut self, out: &mut Sink<'_>) -> Result<()> {
+        match &mut self.chunks {
+            Chunks::Parquet(chunks) => chunks.flush(out),
+            Chunks::Csv(chunks) => chunks.flush(out),
+        }
+    }
+
+    /// Encodes a large row by itself, and lets go of it as early as can be: at no moment are there more than
+    /// [`ROW_COPIES`] times its bytes. Nothing of it or of earlier rows is left in the encoder afterwards.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_alone(&mut self, row: RecordBatch, out: &mut Sink<'_>) -> Result<()> {
+        self.check.check(&row)?;
+        match &mut self.chunks {
+            Chunks::Parquet(chunks) => chunks.write_alone(row, out),
+            Chunks::Csv(chunks) => chunks.write_alone(&row, out),
         }
     }
 

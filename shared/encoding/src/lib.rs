@@ -29,6 +29,6 @@ mod weight;
 
 pub use aggregate::Aggregator;
 pub use decode::{ChunkReader, read_chunk};
-pub use encoder::{ChunkEncoder, ChunkEnd, EncoderSettings, Output, Sink, VALUE_COPIES};
+pub use encoder::{ChunkEncoder, ChunkEnd, EncoderSettings, Output, ROW_COPIES, Sink, VALUE_COPIES};
 pub use exact::merge;
 pub use text::{TextKind, TextWriter};

@@ -18,7 +18,7 @@ use parquet::schema::types::TypePtr;
 use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Result};
 
 use crate::encoder::{ChunkEnd, EncoderSettings, Output, Sink};
-use crate::parquet_column::ColumnForm;
+use crate::parquet_column::{ColumnForm, Pages};
 use crate::{compression, weight};
 
 /// Larger row groups make readers hold more and write no better.
@@ -160,15 +160,30 @@ impl ParquetChunks {
                 self.collect(&rest.slice(0, rows));
                 rest = rest.slice(rows, rest.num_rows() - rows);
             }
-            self.write_group(out)?;
+            self.write_group(Pages::Many, out)?;
         }
         Ok(())
     }
 
-    pub(crate) fn finish(mut self, out: &mut Sink<'_>) -> Result<()> {
-        if self.pending_rows > 0 {
-            self.write_group(out)?;
+    /// Writes the pending rows as a row group.
+    pub(crate) fn flush(&mut self, out: &mut Sink<'_>) -> Result<()> {
+        if self.pending_rows == 0 {
+            return Ok(());
         }
+        self.write_group(Pages::Many, out)
+    }
+
+    /// Makes a large row a row group of its own, which holds the row once when its encoding begins.
+    pub(crate) fn write_alone(&mut self, row: RecordBatch, out: &mut Sink<'_>) -> Result<()> {
+        self.flush(out)?;
+        self.longest = weight::longest(&row);
+        self.collect(&row);
+        drop(row);
+        self.write_group(Pages::One, out)
+    }
+
+    pub(crate) fn finish(mut self, out: &mut Sink<'_>) -> Result<()> {
+        self.flush(out)?;
         self.end_chunk(out)
     }
 
@@ -221,7 +236,7 @@ impl ParquetChunks {
     }
 
     /// Writes the pending rows as a row group, and ends the chunk if it is full.
-    fn write_group(&mut self, out: &mut Sink<'_>) -> Result<()> {
+    fn write_group(&mut self, pages: Pages, out: &mut Sink<'_>) -> Result<()> {
         let mut file = match self.file.take() {
             Some(file) => file,
             None => self.open_file()?,
@@ -231,10 +246,9 @@ impl ParquetChunks {
         let (mut held, working) = (self.memory_bytes(), self.working_bytes());
         for column in &mut self.columns {
             let pending = std::mem::take(&mut column.pending);
-            let chunk = column.form.encode(&pending).map_err(broken)?;
+            let chunk = column.form.encode(pending, pages).map_err(broken)?;
             let stored = usize::try_from(chunk.close().metadata.compressed_size()).unwrap_or(0);
             self.peak = self.peak.max(held + stored + stored / 6 + working + file.pipe.len());
-            drop(pending);
             held -= std::mem::take(&mut column.retained);
             file.pipe.reserve(stored);
             chunk.append_to_row_group(&mut group).map_err(broken)?;

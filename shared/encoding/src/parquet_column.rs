@@ -22,6 +22,15 @@ const WRITE_ROWS: usize = 2048;
 /// Rows of a page at most; pages mostly end by their bytes.
 const PAGE_ROWS: usize = 128 << 10;
 
+/// How the rows of a column come into pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// A page ends when it is large enough.
+    Many,
+    /// The one page is put together and compressed when its arrays are gone.
+    One,
+}
+
 /// What stays the same for a column in every row group.
 pub(crate) struct ColumnForm {
     chunk: ChunkType,
@@ -48,8 +57,10 @@ impl ColumnForm {
         })
     }
 
-    pub(crate) fn encode(&self, arrays: &[ArrayRef]) -> ParquetResult<ArrowColumnChunk> {
-        let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), Arc::new(self.properties(arrays)))?;
+    /// Arrays are let go as they are encoded.
+    pub(crate) fn encode(&self, arrays: Vec<ArrayRef>, pages: Pages) -> ParquetResult<ArrowColumnChunk> {
+        let properties = Arc::new(self.properties(&arrays, pages));
+        let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), properties)?;
         let writers = ArrowRowGroupWriterFactory::new(&file, self.arrow.clone()).create_column_writers(0)?;
         let mut writer = writers.into_iter().next().ok_or_else(no_leaf)?;
         for array in arrays {
@@ -63,7 +74,11 @@ impl ColumnForm {
         writer.close()
     }
 
-    fn properties(&self, arrays: &[ArrayRef]) -> WriterProperties {
+    fn properties(&self, arrays: &[ArrayRef], pages: Pages) -> WriterProperties {
+        let most_page_bytes = match pages {
+            Pages::Many => self.page_bytes,
+            Pages::One => usize::MAX,
+        };
         let policy = parquet_policy::decide(&self.chunk, arrays, self.page_bytes);
         let statistics = if policy.statistics {
             EnabledStatistics::Chunk
@@ -76,7 +91,7 @@ impl ColumnForm {
             .set_dictionary_page_size_limit(self.page_bytes)
             .set_statistics_enabled(statistics)
             .set_offset_index_disabled(true)
-            .set_data_page_size_limit(self.page_bytes)
+            .set_data_page_size_limit(most_page_bytes)
             .set_data_page_row_count_limit(PAGE_ROWS)
             .set_write_batch_size(WRITE_ROWS)
             .build()

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 8 << 20,
     record_batch_rows: 65_536,
+    alone_bytes: 8 << 20,
     row_bytes: 64 << 20,
 };
 

@@ -93,6 +93,8 @@ pub struct ReadLimits {
     pub record_batch_bytes: usize,
     /// And at the latest with this many rows.
     pub record_batch_rows: usize,
+    /// A larger row is read alone, where the source can tell before it arrives: see [`RowSink::admit`].
+    pub alone_bytes: usize,
     /// A larger row is the error `value_too_large`.
     pub row_bytes: usize,
 }
@@ -101,6 +103,14 @@ pub struct ReadLimits {
 #[async_trait]
 pub trait RowSink: Send {
     async fn push(&mut self, batch: RecordBatch) -> Result<()>;
+
+    /// Waits until a row of so many bytes may come into memory, and nothing of the rows before it is left there. What is
+    /// pushed next is that row alone, and `push` then returns when nothing of it is in memory any more.
+    ///
+    /// A sink that has no budget to keep admits at once.
+    async fn admit(&mut self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a read did.
@@ -138,6 +148,8 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 ///   row order, and returns after the last. It decodes only as the mapping says and fails on a value that does not
 ///   fit, naming table, column and row. A range that yields no rows is proven so on a second connection. Once `cancel`
 ///   is set it stops within seconds. A connection whose read did not reach its clean end is closed, never reused.
+/// - A row larger than `alone_bytes` is asked for with `admit` before its bytes are taken over, where the database can
+///   tell its size; no value reaches the process that would make a row larger than `row_bytes`.
 /// - `aggregate` computes what `ColumnAggregate` documents over a whole relation, in SQL, in one instant per table.
 /// - No more than `max_connections` are open at once; a call waits for a free one.
 /// - Errors are classed by SQLSTATE or error number, never by words, and name no credential.

@@ -47,6 +47,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 1 << 20,
     record_batch_rows: 10,
+    alone_bytes: 1 << 20,
     row_bytes: 1 << 20,
 };
 

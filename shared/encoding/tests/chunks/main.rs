@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what cannot be unwrapped is a failure")]
 
 mod aggregates;
+mod alone;
 mod golden;
 mod refusals;
 mod round_trip;

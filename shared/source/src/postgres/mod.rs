@@ -1,7 +1,8 @@
 //! PostgreSQL, read through binary COPY.
 //!
 //! Every statement runs inside a read-only transaction whose settings are pinned as it opens (`session`). Rows are
-//! read with `COPY (SELECT …) TO STDOUT (FORMAT binary)` (`read`) and decoded straight into Arrow builders (`copy`).
+//! read with `COPY (SELECT …) TO STDOUT (FORMAT binary)` (`read`) and decoded straight into Arrow builders (`copy`);
+//! rows that are too large to be buffered with others follow in pieces (`large`, `pieces`).
 //! Row-level security is never applied without a word: where a policy would hide rows from this user, inspecting or
 //! reading the table fails with `source_permission`.
 
@@ -15,6 +16,8 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
+mod large;
+mod pieces;
 mod pooler;
 mod probe;
 mod read;

@@ -1,9 +1,10 @@
-//! Reads the rows of a range: checks, COPY, decoding, and the proof of emptiness.
+//! Reads the rows of a range: checks, COPY, decoding, large rows one by one, and the proof of emptiness.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arrow::record_batch::RecordBatch;
 use bytes::{Buf, Bytes};
 use sqlextract_model::{Code, Failure, Range, Result, SnapshotToken};
 use sqlx::Row;
@@ -11,15 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::checks::{self, Subject};
 use super::copy::{CopyDecoder, Progress};
+use super::large::{self, Guard};
+use super::pieces::{self, Gathered, Piece, Pieces};
 use super::session::Session;
 use super::transport::CopyOut;
 use super::{PostgresSource, errors, sql};
-use crate::{ReadRequest, ReadSummary, RowSink};
+use crate::{ReadLimits, ReadRequest, ReadSummary, RowSink};
 
 /// Messages that are decoded before cancellation is looked at again.
 const MESSAGES_PER_TURN: usize = 4096;
 /// Beyond the statement's own limit, a server that says nothing at all is gone.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of a piece of a large row.
+const LEAST_PIECE: usize = 16 << 10;
+const MOST_PIECE: usize = 1 << 20;
+/// The name of a row and the lengths of its values.
+const BESIDE_PIECE: usize = 256 << 10;
 
 /// One COPY of a range.
 struct Statement<'a> {
@@ -34,10 +43,21 @@ pub(super) async fn read(
 ) -> Result<ReadSummary> {
     let named = |failure: Failure| failure.table(request.table);
     let statements = statements(request).map_err(named)?;
+    let decoder = |limits| CopyDecoder::new(request.table, request.columns, request.row_key, limits);
+    let one_row = ReadLimits {
+        record_batch_rows: 1,
+        ..request.limits
+    };
     let mut reader = Reader {
-        decoder: CopyDecoder::new(request.table, request.columns, request.row_key, request.limits)?,
+        stream: Stream::of(decoder(request.limits)?),
+        pieces: Pieces::new(
+            request.table.to_string(),
+            decoder(one_row)?,
+            request.columns.len(),
+            request.limits.row_bytes,
+        )?,
+        guard: Guard::of(request.columns, request.limits.alone_bytes),
         request,
-        unread: Bytes::new(),
         bytes: 0,
         silence: source.statement_timeout.saturating_add(SILENCE),
     };
@@ -46,24 +66,22 @@ pub(super) async fn read(
         .map_err(named)?;
     for (i, statement) in statements.iter().enumerate() {
         if i > 0 {
-            reader.decoder.restart()?;
+            reader.stream.decoder.restart()?;
         }
         let copied = async {
             check(&mut session, request, statement).await?;
-            reader.copy(&mut session, statement, sink).await
+            reader.copy(&mut session, i, statement, sink).await
         };
         copied.await.map_err(named)?;
     }
     if !statements.is_empty() {
-        reader.decoder.finish_stream()?;
+        reader.stream.decoder.finish_stream()?;
     }
-    if let Some(batch) = reader.decoder.take_batch()? {
-        unless_cancelled(request.cancel, sink.push(batch)).await?;
-    }
+    reader.push_pending(sink).await?;
     session.end().await;
     let summary = ReadSummary {
-        rows: reader.decoder.rows(),
-        bytes: reader.bytes,
+        rows: reader.stream.decoder.rows() + reader.pieces.rows(),
+        bytes: reader.bytes + reader.stream.bytes,
     };
     if summary.rows == 0 {
         let proof = prove_empty(source, &statements, request.snapshot);
@@ -105,12 +123,22 @@ async fn check(session: &mut Session, request: &ReadRequest<'_>, statement: &Sta
 }
 
 struct Reader<'a> {
-    decoder: CopyDecoder,
+    stream: Stream,
+    pieces: Pieces,
+    /// `None` where no row can be large.
+    guard: Option<Guard>,
     request: &'a ReadRequest<'a>,
+    /// Of statements whose stream is gone.
+    bytes: u64,
+    silence: Duration,
+}
+
+/// Messages on their way into a decoder.
+struct Stream {
+    decoder: CopyDecoder,
     /// What follows a full batch in the message at hand.
     unread: Bytes,
     bytes: u64,
-    silence: Duration,
 }
 
 enum Turn {
@@ -120,29 +148,131 @@ enum Turn {
 }
 
 impl Reader<'_> {
-    async fn copy(&mut self, session: &mut Session, statement: &Statement<'_>, sink: &mut dyn RowSink) -> Result<()> {
-        let cancel = self.request.cancel;
+    /// Reads the rows of a statement, the large ones after the others.
+    async fn copy(
+        &mut self,
+        session: &mut Session,
+        number: usize,
+        statement: &Statement<'_>,
+        sink: &mut dyn RowSink,
+    ) -> Result<()> {
+        let guarded = match &self.guard {
+            Some(_) => large::are_possible(session.connection(), statement.subject).await?,
+            None => false,
+        };
+        let guard = self.guard.as_ref().filter(|_| guarded);
+        let mut conditions = statement.conditions.clone();
+        conditions.extend(guard.map(|guard| guard.leaves_out_large(number)));
         let select = format!(
             "SELECT {} FROM {}{}",
             sql::select_list(self.request.columns),
             statement.subject.from(),
-            sql::where_clause(&statement.conditions)
+            sql::where_clause(&conditions)
         );
         let doing = format!("cannot read {}", self.request.table);
+        let cancel = self.request.cancel;
         let mut rows = unless_cancelled(cancel, CopyOut::start(session, &select, &doing)).await?;
+        while let Some(batch) = self.stream.next(&mut rows, cancel, self.silence, &doing).await? {
+            unless_cancelled(cancel, sink.push(batch)).await?;
+        }
+        drop(rows);
+        match guard {
+            Some(guard) if guard.has_left_out(session.connection(), number).await? => {
+                self.push_pending(sink).await?;
+                self.copy_large(session, statement, sink).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the large rows of a statement one by one: each is admitted before more than its first piece is here.
+    async fn copy_large(
+        &mut self,
+        session: &mut Session,
+        statement: &Statement<'_>,
+        sink: &mut dyn RowSink,
+    ) -> Result<()> {
+        let Some(guard) = &self.guard else {
+            return Ok(());
+        };
+        let request = self.request;
+        let limits = request.limits;
+        let piece_bytes = (limits.alone_bytes / 4).clamp(LEAST_PIECE, MOST_PIECE);
+        let select = guard.select_pieces(
+            statement.subject,
+            request.columns,
+            request.row_key,
+            &statement.conditions,
+            (piece_bytes, limits.row_bytes),
+        );
+        let limits = ReadLimits {
+            record_batch_bytes: piece_bytes,
+            record_batch_rows: 1,
+            alone_bytes: usize::MAX,
+            row_bytes: piece_bytes + BESIDE_PIECE,
+        };
+        let mut stream = Stream::of(CopyDecoder::new(request.table, &pieces::columns(), &[], limits)?);
+        let doing = format!("cannot read the large rows of {}", request.table);
+        let mut rows = unless_cancelled(request.cancel, CopyOut::start(session, &select, &doing)).await?;
+        while let Some(batch) = stream.next(&mut rows, request.cancel, self.silence, &doing).await? {
+            let piece = Piece::of(&batch, 0);
+            let mut gathered = self.pieces.add(&piece)?;
+            if let Gathered::Begins(bytes) = gathered {
+                unless_cancelled(request.cancel, sink.admit(bytes)).await?;
+                self.pieces.admit(bytes, &piece);
+                gathered = self.pieces.add(&piece)?;
+            }
+            match gathered {
+                Gathered::Whole(row) => unless_cancelled(request.cancel, sink.push(row)).await?,
+                Gathered::TooLarge => return Err(too_large(request, guard, &piece)),
+                Gathered::Begins(_) | Gathered::Part => {}
+            }
+        }
+        stream.decoder.finish_stream()?;
+        self.pieces.finish()?;
+        self.bytes += stream.bytes;
+        Ok(())
+    }
+
+    async fn push_pending(&mut self, sink: &mut dyn RowSink) -> Result<()> {
+        match self.stream.decoder.take_batch()? {
+            Some(batch) => unless_cancelled(self.request.cancel, sink.push(batch)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Stream {
+    fn of(decoder: CopyDecoder) -> Self {
+        Self {
+            decoder,
+            unread: Bytes::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The next full batch, or `None` at the end, where rows may be left that fill none.
+    async fn next(
+        &mut self,
+        rows: &mut CopyOut<'_>,
+        cancel: &CancellationToken,
+        silence: Duration,
+        doing: &str,
+    ) -> Result<Option<RecordBatch>> {
         loop {
-            let turn = tokio::time::timeout(self.silence, poll_fn(|context| self.turn(&mut rows, &doing, context)));
+            let turn = tokio::time::timeout(silence, poll_fn(|context| self.turn(rows, doing, context)));
             let turn = async {
                 turn.await.unwrap_or_else(|_| {
-                    Err(Failure::new(Code::SourceConnectionLost, &doing).because("the server has fallen silent"))
+                    Err(Failure::new(Code::SourceConnectionLost, doing).because("the server has fallen silent"))
                 })
             };
             match unless_cancelled(cancel, turn).await? {
-                Turn::End => return Ok(()),
+                Turn::End => return Ok(None),
                 Turn::Paused => {}
                 Turn::BatchFull => {
-                    if let Some(batch) = self.decoder.take_batch()? {
-                        unless_cancelled(cancel, sink.push(batch)).await?;
+                    let batch = self.decoder.take_batch()?;
+                    if batch.is_some() {
+                        return Ok(batch);
                     }
                 }
             }
@@ -166,11 +296,31 @@ impl Reader<'_> {
             let used = self.unread.len() - rest.len();
             self.unread.advance(used);
             if progress == Progress::BatchFull {
+                if self.unread.is_empty() {
+                    // Lets the driver's buffer go while the batch is on its way.
+                    self.unread = Bytes::new();
+                }
                 return Poll::Ready(Ok(Turn::BatchFull));
             }
         }
         Poll::Ready(Ok(Turn::Paused))
     }
+}
+
+fn too_large(request: &ReadRequest<'_>, guard: &Guard, piece: &Piece<'_>) -> Failure {
+    let column = piece.lengths.and_then(|lengths| guard.largest(lengths)).unwrap_or(0);
+    let column = &request.columns[column].name;
+    let name = piece.name.unwrap_or("without a key");
+    let text = format!(
+        "{}, column {column}, row {name}: the values are {} bytes long, over the {} of a row",
+        request.table,
+        piece.lengths.unwrap_or("too many"),
+        request.limits.row_bytes
+    );
+    Failure::new(Code::ValueTooLarge, text)
+        .table(request.table)
+        .column(column)
+        .row(name)
 }
 
 /// No rows is also what a connection that lags one answer behind would say. So a connection that has never been used

@@ -245,6 +245,7 @@ impl Reading {
             limits: ReadLimits {
                 record_batch_bytes: 1 << 20,
                 record_batch_rows: 1000,
+                alone_bytes: 1 << 20,
                 row_bytes: 8 << 20,
             },
             cancel: CancellationToken::new(),

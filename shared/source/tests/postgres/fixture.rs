@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 256 << 10,
     record_batch_rows: 1000,
+    alone_bytes: 1 << 20,
     row_bytes: 8 << 20,
 };
 

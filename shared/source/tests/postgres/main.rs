@@ -10,6 +10,7 @@ mod catalogue;
 mod faults;
 mod fixture;
 mod keys;
+mod large;
 mod poolers;
 mod probes;
 mod reading;

@@ -77,6 +77,7 @@ pub(crate) fn settings(path: &str) -> SourceSettings {
 pub(crate) const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 1 << 16,
     record_batch_rows: 1000,
+    alone_bytes: 1 << 20,
     row_bytes: 1 << 24,
 };
 

@@ -17,6 +17,8 @@ use crate::ReadLimits;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 const HEAD_BYTES: usize = 19;
+/// The head of a stream without flags and extension, as servers send it.
+pub(crate) const STREAM_HEAD: [u8; HEAD_BYTES] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Arrow's offsets are 31 bits: a batch with one more row than it should have must stay below.
 const LARGEST_BATCH_BYTES: usize = 512 << 20;
 const LARGEST_ROW_BYTES: usize = 1 << 30;
@@ -94,6 +96,7 @@ impl CopyDecoder {
                 record_batch_bytes: limits.record_batch_bytes.clamp(1, LARGEST_BATCH_BYTES),
                 record_batch_rows: limits.record_batch_rows.max(1),
                 row_bytes: limits.row_bytes.min(LARGEST_ROW_BYTES),
+                ..limits
             },
             row_fixed_bytes: columns.iter().map(Column::fixed_bytes).sum(),
             columns,

@@ -9,4 +9,4 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decoder::{CopyDecoder, Progress};
+pub(crate) use decoder::{CopyDecoder, Progress, STREAM_HEAD};

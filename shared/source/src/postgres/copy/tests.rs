@@ -12,6 +12,7 @@ use crate::fuzzing::decode_copy_bytes;
 const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 1 << 20,
     record_batch_rows: 1000,
+    alone_bytes: 10_000,
     row_bytes: 10_000,
 };
 
