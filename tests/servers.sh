@@ -85,7 +85,7 @@ start_mariadb() {
   as_user mysql mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db \
     >"$servers_folder/mariadb-install.log" 2>&1
   as_user mysql "$server" --no-defaults --datadir="$data" --port="$port" --bind-address=127.0.0.1 \
-    --socket="$data/mysql.sock" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=512M --local-infile=1 \
+    --socket="$data/mysql.sock" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=512M --local-infile=1 --max-allowed-packet=64M \
     >"$servers_folder/mariadb.log" 2>&1 &
   started_pids+=($!)
   wait_for MariaDB mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root -e "SELECT 1"

@@ -104,8 +104,9 @@ pub struct ReadLimits {
 pub trait RowSink: Send {
     async fn push(&mut self, batch: RecordBatch) -> Result<()>;
 
-    /// Waits until a row of so many bytes may come into memory, and nothing of the rows before it is left there. What is
-    /// pushed next is that row alone, and `push` then returns when nothing of it is in memory any more.
+    /// Waits until a large row may come into memory, and nothing of the rows before it is left there. The record batch
+    /// that is pushed next ends with that row and has so many bytes; `push` then returns when nothing of it is in memory
+    /// any more.
     ///
     /// A sink that has no budget to keep admits at once.
     async fn admit(&mut self, _bytes: usize) -> Result<()> {

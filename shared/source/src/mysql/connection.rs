@@ -175,6 +175,15 @@ impl Lease {
         rows.map_err(|e| failure(&e, During::Statement, what))
     }
 
+    /// Runs a statement that answers with no rows. After a failure the lease must be dropped.
+    pub(super) async fn run(&mut self, statement: &str) -> Result<()> {
+        let statement = Statement::new(statement);
+        let running = sqlx::raw_sql(statement.sql()).execute(&mut self.session.connection);
+        let done = answered(running, self.owner.settings.statement_timeout, &statement.text).await?;
+        done.map(|_| ())
+            .map_err(|e| failure(&e, During::Statement, &statement.text))
+    }
+
     /// Lets the server parse a statement and tell its columns, and checks that no `?` of the user's SQL slipped in.
     pub(super) async fn prepare(&mut self, statement: &Statement, what: &str) -> Result<MySqlStatement> {
         let preparing = self.session.connection.prepare(statement.sql());

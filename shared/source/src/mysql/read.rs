@@ -1,4 +1,7 @@
 //! One read: a prepared statement whose rows are decoded by a task of their own.
+//!
+//! The driver buffers a row before it hands it out. So the server keeps the long values of a large row back and tells
+//! their lengths instead; a second statement in the same snapshot then reads such rows, each when it is admitted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +29,16 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The token is asked once in so many rows.
 const ROWS_BETWEEN_CHECKS: u64 = 64;
 
+/// Copies of a large row beside the driver's own, by which its admission is larger than the row.
+const OTHER_COPIES: usize = 3;
+
+/// What the task sends. It waits for a word after each.
+enum Sent {
+    Rows(RecordBatch),
+    /// A record batch of so many bytes comes next, which is a large row.
+    Large(usize),
+}
+
 pub(super) async fn read(
     connections: &Arc<Connections>,
     request: ReadRequest<'_>,
@@ -48,10 +61,11 @@ pub(super) async fn read(
     let limit = connections.settings.statement_timeout;
     loop {
         let next = async {
-            let Some(batch) = answered(received.recv(), limit, "the rows do not arrive").await? else {
-                return Ok(false);
-            };
-            sink.push(batch).await?;
+            match answered(received.recv(), limit, "the rows do not arrive").await? {
+                Some(Sent::Rows(batch)) => sink.push(batch).await?,
+                Some(Sent::Large(bytes)) => sink.admit(bytes).await?,
+                None => return Ok(false),
+            }
             // A reader that has failed meanwhile takes no word; its failure is found below.
             let _ = acknowledge.send(()).await;
             Ok(true)
@@ -80,6 +94,13 @@ pub(super) async fn read(
         prove_empty(connections, &request).await.map_err(at_table)?;
     }
     Ok(summary)
+}
+
+fn moved() -> Failure {
+    Failure::new(
+        Code::RowsUnproven,
+        "the table changed while its large rows were read, and its engine has no snapshots",
+    )
 }
 
 fn stopped() -> Failure {
@@ -118,11 +139,65 @@ struct Reader {
     filter: Option<String>,
     columns: Vec<ColumnMapping>,
     schema: SchemaRef,
+    rows: Selected,
+    /// The rows whose long values the guard of the others keeps back.
+    large: Option<Selected>,
+    limits: ReadLimits,
+    cancel: CancellationToken,
+}
+
+/// A statement, and where things stand in its rows.
+struct Selected {
     statement: Statement,
     key: Vec<KeyCell>,
     guard: Option<Guard>,
-    limits: ReadLimits,
-    cancel: CancellationToken,
+}
+
+/// What the guard kept back.
+#[derive(Default)]
+struct LeftOut {
+    rows: u64,
+    /// Bytes of the largest row.
+    largest: usize,
+}
+
+/// What a row of the first statement is.
+enum Size {
+    Bytes(usize),
+    LeftOut(usize),
+}
+
+impl Selected {
+    fn new(request: &ReadRequest<'_>, most: usize, further: Option<&str>) -> Result<Self> {
+        let list = SelectList::new(request.columns, request.row_key, most)?;
+        let mut statement = Statement::new(format!("SELECT {} FROM {}", list.text, from(request.relation)));
+        let condition = matching(request.range, request.filter)?;
+        let joined = if condition.text.is_empty() { "WHERE" } else { "AND" };
+        statement.push(&condition.text);
+        statement.parameters = condition.parameters;
+        if let Some(further) = further {
+            statement.push(&format!(" {joined} {further}"));
+        }
+        Ok(Self {
+            statement,
+            key: list.key,
+            guard: list.guard,
+        })
+    }
+
+    /// The row by its key's values, or by its position in this read where there is no key.
+    fn row_name(&self, row: &MySqlRow, position: u64) -> String {
+        let parts = self.key.iter().map(|key| {
+            let value = cell::raw(row, key.index).map_or_else(|| "NULL".to_owned(), |raw| printed(&key.wire, raw));
+            format!("{}={value}", key.name)
+        });
+        let parts: Vec<_> = parts.collect();
+        if parts.is_empty() {
+            format!("{} of the read", position + 1)
+        } else {
+            parts.join(", ")
+        }
+    }
 }
 
 /// Rows that are not yet pushed.
@@ -138,11 +213,16 @@ struct Pending {
 
 impl Reader {
     fn new(request: &ReadRequest<'_>) -> Result<Self> {
-        let list = SelectList::new(request.columns, request.row_key, request.limits.row_bytes)?;
-        let mut statement = Statement::new(format!("SELECT {} FROM {}", list.text, from(request.relation)));
-        let condition = matching(request.range, request.filter)?;
-        statement.push(&condition.text);
-        statement.parameters = condition.parameters;
+        let row_bytes = request.limits.row_bytes / (OTHER_COPIES + 1) * OTHER_COPIES;
+        let alone_bytes = request.limits.alone_bytes.min(row_bytes);
+        let rows = Selected::new(request, alone_bytes, None)?;
+        let large = match &rows.guard {
+            Some(guard) => {
+                let is_large = format!("{0} > {alone_bytes} AND {0} <= {row_bytes}", guard.total);
+                Some(Selected::new(request, row_bytes, Some(&is_large))?)
+            }
+            None => None,
+        };
         let fields: Vec<_> = request.columns.iter().map(ColumnMapping::field).collect();
         Ok(Self {
             table: request.table.clone(),
@@ -150,10 +230,13 @@ impl Reader {
             filter: request.filter.map(str::to_owned),
             columns: request.columns.to_vec(),
             schema: Arc::new(Schema::new(fields)),
-            statement,
-            key: list.key,
-            guard: list.guard,
-            limits: request.limits,
+            rows,
+            large,
+            limits: ReadLimits {
+                alone_bytes,
+                row_bytes,
+                ..request.limits
+            },
             cancel: request.cancel.clone(),
         })
     }
@@ -162,7 +245,7 @@ impl Reader {
     async fn run(
         self,
         mut lease: Lease,
-        batches: mpsc::Sender<RecordBatch>,
+        batches: mpsc::Sender<Sent>,
         mut acknowledged: mpsc::Receiver<()>,
     ) -> Result<ReadSummary> {
         let exists = schema::check_declared(&mut lease, &self.relation, &self.columns).await?;
@@ -179,11 +262,54 @@ impl Reader {
                 _ => failure,
             })?;
         }
-        let prepared = lease.prepare(&self.statement, "cannot read the rows").await?;
-        schema::check_types(sqlx::Statement::columns(&prepared), &self.columns)?;
+        let in_snapshot = self.large.is_some();
+        if in_snapshot {
+            // Both statements are to see one state.
+            lease
+                .run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+                .await?;
+        }
         let mut pending = self.pending()?;
         let mut summary = ReadSummary::default();
-        let mut rows = self.statement.query()?.fetch(lease.connection());
+        let left_out = self
+            .read_rows(&mut lease, &mut pending, &mut summary, (&batches, &mut acknowledged))
+            .await?;
+        if pending.rows > 0 {
+            self.flush(&mut pending, &batches, &mut acknowledged).await?;
+        }
+        if let Some(large) = self.large.as_ref().filter(|_| left_out.rows > 0) {
+            self.read_large(
+                large,
+                &left_out,
+                &mut lease,
+                &mut summary,
+                (&batches, &mut acknowledged),
+            )
+            .await?;
+        }
+        if in_snapshot {
+            lease.run("COMMIT").await?;
+        }
+        match summary.rows {
+            // The proof needs a connection of its own, and there may be no more than one.
+            0 => lease.close().await,
+            _ => lease.release(),
+        }
+        Ok(summary)
+    }
+
+    /// Reads all rows but the large ones.
+    async fn read_rows(
+        &self,
+        lease: &mut Lease,
+        pending: &mut Pending,
+        summary: &mut ReadSummary,
+        (batches, acknowledged): (&mpsc::Sender<Sent>, &mut mpsc::Receiver<()>),
+    ) -> Result<LeftOut> {
+        let prepared = lease.prepare(&self.rows.statement, "cannot read the rows").await?;
+        schema::check_types(sqlx::Statement::columns(&prepared), &self.columns)?;
+        let mut left_out = LeftOut::default();
+        let mut rows = self.rows.statement.query()?.fetch(lease.connection());
         let failed = |e: sqlx::Error| failure(&e, During::Statement, "reading the rows failed");
         while let Some(row) = rows.try_next().await.map_err(failed)? {
             if summary.rows == 0 {
@@ -193,28 +319,65 @@ impl Reader {
             if summary.rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
                 return Err(stopped());
             }
-            let size = self.size(&row, &pending, summary.rows)?;
+            let size = match self.size(&self.rows, &row, pending, summary.rows)? {
+                Size::Bytes(size) => size,
+                Size::LeftOut(bytes) => {
+                    left_out.rows += 1;
+                    left_out.largest = left_out.largest.max(bytes);
+                    continue;
+                }
+            };
             if pending.rows > 0 && pending.bytes + size > self.limits.record_batch_bytes {
-                self.flush(&mut pending, &batches, &mut acknowledged).await?;
+                self.flush(pending, batches, acknowledged).await?;
             }
-            summary.bytes += self.decode(&row, &mut pending, summary.rows)?;
+            summary.bytes += self.decode(&self.rows, &row, pending, summary.rows)?;
             summary.rows += 1;
             pending.rows += 1;
             pending.bytes += size;
             if pending.bytes >= self.limits.record_batch_bytes || pending.rows >= self.limits.record_batch_rows {
-                self.flush(&mut pending, &batches, &mut acknowledged).await?;
+                self.flush(pending, batches, acknowledged).await?;
             }
         }
-        drop(rows);
-        if pending.rows > 0 {
-            self.flush(&mut pending, &batches, &mut acknowledged).await?;
+        Ok(left_out)
+    }
+
+    /// Reads the large rows one by one. Which comes next is not known, so each is admitted as the largest.
+    async fn read_large(
+        &self,
+        large: &Selected,
+        left_out: &LeftOut,
+        lease: &mut Lease,
+        summary: &mut ReadSummary,
+        (batches, acknowledged): (&mpsc::Sender<Sent>, &mut mpsc::Receiver<()>),
+    ) -> Result<()> {
+        let failed = |e: sqlx::Error| failure(&e, During::Statement, "reading the large rows failed");
+        let bytes = left_out.largest + left_out.largest / OTHER_COPIES;
+        let mut pending = self.pending()?;
+        // The statement is sent when the first row is asked for.
+        let mut rows = large.statement.query()?.fetch(lease.connection());
+        for _ in 0..left_out.rows {
+            batches.send(Sent::Large(bytes)).await.map_err(|_| stopped())?;
+            acknowledged.recv().await.ok_or_else(stopped)?;
+            if self.cancel.is_cancelled() {
+                return Err(stopped());
+            }
+            let Some(row) = rows.try_next().await.map_err(failed)? else {
+                return Err(moved());
+            };
+            if let Size::LeftOut(bytes) = self.size(large, &row, &pending, summary.rows)? {
+                return Err(self.too_large(large, &row, 0, bytes as u64, summary.rows));
+            }
+            summary.bytes += self.decode(large, &row, &mut pending, summary.rows)?;
+            summary.rows += 1;
+            pending.rows += 1;
+            drop(row);
+            self.flush(&mut pending, batches, acknowledged).await?;
         }
-        match summary.rows {
-            // The proof needs a connection of its own, and there may be no more than one.
-            0 => lease.close().await,
-            _ => lease.release(),
+        // The clean end of the answer.
+        match rows.try_next().await.map_err(failed)? {
+            Some(_) => Err(moved()),
+            None => Ok(()),
         }
-        Ok(summary)
     }
 
     fn pending(&self) -> Result<Pending> {
@@ -243,7 +406,7 @@ impl Reader {
     async fn flush(
         &self,
         pending: &mut Pending,
-        batches: &mpsc::Sender<RecordBatch>,
+        batches: &mpsc::Sender<Sent>,
         acknowledged: &mut mpsc::Receiver<()>,
     ) -> Result<()> {
         let arrays = pending.decoders.iter_mut().map(ColumnDecoder::finish).collect();
@@ -252,32 +415,37 @@ impl Reader {
         let batch = batch.map_err(|e| Failure::new(Code::Defect, "the columns make no record batch").because(e))?;
         pending.rows = 0;
         pending.bytes = 0;
-        batches.send(batch).await.map_err(|_| stopped())?;
+        batches.send(Sent::Rows(batch)).await.map_err(|_| stopped())?;
         acknowledged.recv().await.ok_or_else(stopped)
     }
 
     /// Decodes a row's cells and counts its bytes on the wire: with a byte of length each, and the packet's header.
-    fn decode(&self, row: &MySqlRow, pending: &mut Pending, position: u64) -> Result<u64> {
+    fn decode(&self, selected: &Selected, row: &MySqlRow, pending: &mut Pending, position: u64) -> Result<u64> {
         let mut bytes = 5 + pending.decoders.len() as u64;
         for (i, decoder) in pending.decoders.iter_mut().enumerate() {
             let raw = cell::raw(row, i);
             bytes += raw.map_or(0, |raw| raw.len() as u64);
             decoder
                 .push(raw)
-                .map_err(|refusal| self.refused(row, i, position, refusal))?;
+                .map_err(|refusal| self.refused(selected, row, i, position, refusal))?;
         }
         Ok(bytes)
     }
 
-    /// Bytes that the row takes in arrays. One that is too large is refused, here or by the guard before it was sent.
-    fn size(&self, row: &MySqlRow, pending: &Pending, position: u64) -> Result<usize> {
-        if let Some(guard) = &self.guard
+    /// Bytes that the row takes in arrays, unless its long values were kept back. A row that is too large is refused,
+    /// here or by the guard before it was sent.
+    fn size(&self, selected: &Selected, row: &MySqlRow, pending: &Pending, position: u64) -> Result<Size> {
+        if let Some(guard) = &selected.guard
             && let Some(lengths) = cell::text(row, guard.index)?
         {
-            let lengths = lengths.split(',').map(|l| l.parse::<u64>().unwrap_or(0));
+            let lengths: Vec<u64> = lengths.split(',').map(|l| l.parse().unwrap_or(0)).collect();
+            let total: u64 = lengths.iter().sum();
+            if total <= self.limits.row_bytes as u64 {
+                return Ok(Size::LeftOut(usize::try_from(total).unwrap_or(usize::MAX)));
+            }
             let largest = guard.columns.iter().zip(lengths).max_by_key(|(_, length)| *length);
             let (column, length) = largest.map_or((0, 0), |(column, length)| (*column, length));
-            return Err(self.too_large(row, column, length, position));
+            return Err(self.too_large(selected, row, column, length, position));
         }
         let mut bytes = pending.fixed_bytes;
         let mut largest = (0, 0);
@@ -287,15 +455,16 @@ impl Reader {
             largest = largest.max((length, *i));
         }
         if bytes > self.limits.row_bytes {
-            return Err(self.too_large(row, largest.1, largest.0 as u64, position));
+            return Err(self.too_large(selected, row, largest.1, largest.0 as u64, position));
         }
-        Ok(bytes)
+        Ok(Size::Bytes(bytes))
     }
 
-    fn too_large(&self, row: &MySqlRow, column: usize, length: u64, position: u64) -> Failure {
+    fn too_large(&self, selected: &Selected, row: &MySqlRow, column: usize, length: u64, position: u64) -> Failure {
         let limit = self.limits.row_bytes;
         let reason = format!("the value has {length} bytes, and a row may have {limit} in memory");
         self.refused(
+            selected,
             row,
             column,
             position,
@@ -306,27 +475,13 @@ impl Reader {
         )
     }
 
-    fn refused(&self, row: &MySqlRow, column: usize, position: u64, refusal: Refusal) -> Failure {
+    fn refused(&self, selected: &Selected, row: &MySqlRow, column: usize, position: u64, refusal: Refusal) -> Failure {
         let name = &self.columns[column].name;
-        let row = self.row_name(row, position);
+        let row = selected.row_name(row, position);
         let message = format!("`{}`, column `{name}`, row {row}: {}", self.table, refusal.reason);
         Failure::new(refusal.code, message)
             .table(&self.table)
             .column(name)
             .row(row)
-    }
-
-    /// The row by its key's values, or by its position in this read where there is no key.
-    fn row_name(&self, row: &MySqlRow, position: u64) -> String {
-        let parts = self.key.iter().map(|key| {
-            let value = cell::raw(row, key.index).map_or_else(|| "NULL".to_owned(), |raw| printed(&key.wire, raw));
-            format!("{}={value}", key.name)
-        });
-        let parts: Vec<_> = parts.collect();
-        if parts.is_empty() {
-            format!("{} of the read", position + 1)
-        } else {
-            parts.join(", ")
-        }
     }
 }

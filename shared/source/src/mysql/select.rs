@@ -24,6 +24,8 @@ pub(super) struct Guard {
     pub(super) index: usize,
     /// Positions of the guarded columns, in the order of the lengths.
     pub(super) columns: Vec<usize>,
+    /// Bytes of the long values together, in SQL.
+    pub(super) total: String,
 }
 
 impl SelectList {
@@ -43,6 +45,7 @@ impl SelectList {
             Guard {
                 index: items.len() - 1,
                 columns: long,
+                total,
             }
         });
         let key = row_key.iter().map(|column| {

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Selection, Snapshot, Source, SourceSettings};
 use connection::Opening;
 use pool::{Lease, Pool};
-use read::{EmptyRange, Job, stopped};
+use read::{EmptyRange, Job, Sent, stopped};
 use threads::on_thread;
 
 /// A SQLite database file.
@@ -175,8 +175,15 @@ impl Source for SqliteSource {
                 drop(sender);
                 settle(lease, done)
             }));
-            while let Some(batch) = batches.recv().await {
-                sink.push(batch).await?;
+            while let Some(sent) = batches.recv().await {
+                match sent {
+                    Sent::Rows(batch) => sink.push(batch).await?,
+                    Sent::Large { bytes, admitted } => {
+                        sink.admit(bytes).await?;
+                        // A thread that has failed meanwhile waits no more; its failure is found below.
+                        let _ = admitted.send(());
+                    }
+                }
             }
             let ended = reading.await;
             let summary = ended.map_err(|error| Failure::new(Code::Defect, "a read panicked").because(error))??;

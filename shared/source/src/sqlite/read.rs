@@ -1,4 +1,6 @@
 //! Reading a range: one thread steps the statement and fills record batches, a channel of one carries them over.
+//!
+//! SQLite brings a row's values into memory as it steps to the row. A large row is admitted then, before it is copied.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use sqlextract_model::{Code, Failure, Relation, Result, TableName};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::cell::{Misfit, Remedy};
@@ -22,6 +24,28 @@ use crate::{ReadLimits, ReadRequest, ReadSummary};
 
 /// Steps of SQLite's machine between two looks at the clock and the cancellation: a fraction of a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
+
+/// Copies of a large row beside SQLite's own, by which its admission is larger than the row.
+const OTHER_COPIES: usize = 3;
+
+/// What the thread sends.
+pub(super) enum Sent {
+    Rows(RecordBatch),
+    /// A record batch of so many bytes comes next, which ends with a large row.
+    Large {
+        bytes: usize,
+        admitted: oneshot::Sender<()>,
+    },
+}
+
+/// Rows in the builders.
+#[derive(Default)]
+struct Held {
+    rows: usize,
+    bytes: usize,
+    /// The last of them is large: it waits for no others.
+    is_admitted: bool,
+}
 
 /// A read as the thread needs it: everything owned.
 pub(super) struct Job {
@@ -35,6 +59,8 @@ pub(super) struct Job {
     /// Name and place in the select list of the columns that tell a row.
     row_key: Vec<(String, usize)>,
     limits: ReadLimits,
+    /// The most that can be admitted.
+    admitted_bytes: usize,
     statement_timeout: Duration,
     stop: CancellationToken,
 }
@@ -66,26 +92,25 @@ impl Job {
             schema: Arc::new(Schema::new(fields)),
             columns: columns.map_err(|failure| failure.table(request.table))?,
             row_key,
-            limits: request.limits,
+            limits: ReadLimits {
+                row_bytes: largest_row(request.limits),
+                ..request.limits
+            },
+            admitted_bytes: request.limits.row_bytes,
             statement_timeout,
             stop,
         })
     }
 
     /// Reads everything into the channel. Ends early when the receiver is gone or the job is stopped.
-    pub(super) fn run(mut self, connection: &Connection, batches: &mpsc::Sender<RecordBatch>) -> Result<ReadSummary> {
+    pub(super) fn run(mut self, connection: &Connection, batches: &mpsc::Sender<Sent>) -> Result<ReadSummary> {
         check_foreign_sql(connection, &self.relation, self.filter.as_deref())?;
         let (limit, stop) = (self.statement_timeout, self.stop.clone());
         let summary = watched(connection, limit, &stop, |clock| self.step(connection, batches, clock));
         summary.map_err(|failure| failure.table(&self.table))
     }
 
-    fn step(
-        &mut self,
-        connection: &Connection,
-        batches: &mpsc::Sender<RecordBatch>,
-        clock: &Clock,
-    ) -> Result<ReadSummary> {
+    fn step(&mut self, connection: &Connection, batches: &mpsc::Sender<Sent>, clock: &Clock) -> Result<ReadSummary> {
         let blame = self.blame;
         let refused = |error: rusqlite::Error| failure(&error, blame, "read the rows");
         let mut prepared = connection.prepare(&self.statement.sql).map_err(refused)?;
@@ -93,45 +118,65 @@ impl Job {
             .query(self.statement.parameters().as_slice())
             .map_err(refused)?;
         let mut summary = ReadSummary::default();
-        let (mut held_rows, mut held_bytes) = (0_usize, 0_usize);
+        let mut held = Held::default();
         while let Some(row) = rows.next().map_err(refused)? {
-            let row_bytes = self.take(row, summary.rows)?;
+            let row_bytes = self.take(row, summary.rows, &mut held, &|bytes| admit(batches, clock, bytes))?;
             summary.rows += 1;
             summary.bytes += row_bytes as u64;
-            held_rows += 1;
-            held_bytes += row_bytes;
-            if held_bytes >= self.limits.record_batch_bytes || held_rows >= self.limits.record_batch_rows {
-                self.send(batches, clock, held_rows)?;
-                (held_rows, held_bytes) = (0, 0);
+            held.rows += 1;
+            held.bytes += row_bytes;
+            let is_full = held.bytes >= self.limits.record_batch_bytes || held.rows >= self.limits.record_batch_rows;
+            if is_full || held.is_admitted {
+                self.send(batches, clock, held.rows)?;
+                held = Held::default();
             }
         }
-        if held_rows > 0 {
-            self.send(batches, clock, held_rows)?;
+        if held.rows > 0 {
+            self.send(batches, clock, held.rows)?;
         }
         Ok(summary)
     }
 
     /// One row into the builders. A cell's weight is known before it is copied.
-    fn take(&mut self, row: &Row<'_>, number: u64) -> Result<usize> {
+    fn take(
+        &mut self,
+        row: &Row<'_>,
+        number: u64,
+        held: &mut Held,
+        admit: &dyn Fn(usize) -> Result<()>,
+    ) -> Result<usize> {
         let mut row_bytes = 0;
-        for (at, cells) in self.columns.iter_mut().enumerate() {
-            let cell = row
-                .get_ref(at)
-                .map_err(|error| failure(&error, Code::Defect, "give a cell"))?;
-            row_bytes += cells.weight(cell);
-            let taken = if row_bytes > self.limits.row_bytes {
-                Err(Misfit {
-                    wanted: "a row within the memory budget",
-                    remedy: Remedy::TooLarge,
-                })
-            } else {
-                cells.append(cell)
-            };
-            if let Err(misfit) = taken {
+        let mut most = self.limits.alone_bytes.min(self.limits.row_bytes);
+        for at in 0..self.columns.len() {
+            let cell = cell(row, at)?;
+            row_bytes += self.columns[at].weight(cell);
+            if row_bytes > most {
+                let whole = self.weight(row, number)?;
+                admit((held.bytes + whole + whole / OTHER_COPIES).min(self.admitted_bytes))?;
+                held.is_admitted = true;
+                most = usize::MAX;
+            }
+            if let Err(misfit) = self.columns[at].append(cell) {
                 return Err(self.refusal(row, number, at, misfit));
             }
         }
         Ok(row_bytes)
+    }
+
+    /// The weight of a whole row, unless it is too large.
+    fn weight(&self, row: &Row<'_>, number: u64) -> Result<usize> {
+        let mut bytes = 0;
+        for (at, cells) in self.columns.iter().enumerate() {
+            bytes += cells.weight(cell(row, at)?);
+            if bytes > self.limits.row_bytes {
+                let misfit = Misfit {
+                    wanted: "a row within the memory budget",
+                    remedy: Remedy::TooLarge,
+                };
+                return Err(self.refusal(row, number, at, misfit));
+            }
+        }
+        Ok(bytes)
     }
 
     fn refusal(&self, row: &Row<'_>, number: u64, at: usize, misfit: Misfit) -> Failure {
@@ -178,16 +223,37 @@ impl Job {
         parts.join(", ")
     }
 
-    fn send(&mut self, batches: &mpsc::Sender<RecordBatch>, clock: &Clock, rows: usize) -> Result<()> {
+    fn send(&mut self, batches: &mpsc::Sender<Sent>, clock: &Clock, rows: usize) -> Result<()> {
         let columns: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|error| Failure::new(Code::Defect, "the columns of a record batch differ").because(error))?;
         let began = Instant::now();
-        let sent = batches.blocking_send(batch);
+        let sent = batches.blocking_send(Sent::Rows(batch));
         clock.pause(began.elapsed());
         sent.map_err(|_| stopped())
     }
+}
+
+/// What a row may have so that it can be admitted with SQLite's own copy and the smaller rows before it.
+fn largest_row(limits: ReadLimits) -> usize {
+    let others = limits.record_batch_bytes.min(limits.row_bytes / 8);
+    (limits.row_bytes - others) / (OTHER_COPIES + 1) * OTHER_COPIES
+}
+
+fn cell<'a>(row: &'a Row<'_>, at: usize) -> Result<ValueRef<'a>> {
+    row.get_ref(at)
+        .map_err(|error| failure(&error, Code::Defect, "give a cell"))
+}
+
+/// Waits until a record batch with a large row is admitted.
+fn admit(batches: &mpsc::Sender<Sent>, clock: &Clock, bytes: usize) -> Result<()> {
+    let began = Instant::now();
+    let (admitted, waited) = oneshot::channel();
+    let asked = batches.blocking_send(Sent::Large { bytes, admitted });
+    let answered = asked.is_ok() && waited.blocking_recv().is_ok();
+    clock.pause(began.elapsed());
+    if answered { Ok(()) } else { Err(stopped()) }
 }
 
 pub(super) fn stopped() -> Failure {

@@ -301,6 +301,71 @@ async fn a_value_too_large_is_named_and_never_sent() {
     scratch.drop().await;
 }
 
+/// Notes what is admitted, and checks that nothing large comes unasked.
+#[derive(Default)]
+struct Admitting {
+    kept: Kept,
+    admitted: Vec<usize>,
+    is_open: bool,
+}
+
+#[async_trait]
+impl RowSink for Admitting {
+    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let bytes = batch.get_array_memory_size();
+        assert!(self.is_open || bytes < 1 << 20, "{bytes} bytes were not admitted");
+        assert!(!self.is_open || batch.num_rows() == 1, "a large row comes alone");
+        self.is_open = false;
+        self.kept.push(batch).await
+    }
+
+    async fn admit(&mut self, bytes: usize) -> Result<()> {
+        self.admitted.push(bytes);
+        self.is_open = true;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn large_rows_are_admitted_one_by_one_and_are_the_same_as_among_others() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .run("CREATE TABLE t (id INT PRIMARY KEY, a LONGBLOB, b LONGTEXT, n INT)")
+        .await;
+    scratch
+        .run(
+            "INSERT INTO t VALUES (1, 'a', NULL, 1), (2, REPEAT('a', 2000000), 'b', 2), (3, NULL, REPEAT('b', 100), 3)",
+        )
+        .await;
+    scratch
+        .run(
+            "INSERT INTO t VALUES (4, REPEAT('a', 300000), REPEAT('b', 400000), 4), (5, '', REPEAT('é', 600000), NULL)",
+        )
+        .await;
+    let source = scratch.open().await;
+    let mut reading = Reading::of(&facts(&source, "t").await);
+    reading.limits.alone_bytes = usize::MAX;
+    let mut whole = reading.rows(&source).await.unwrap();
+    whole.sort();
+    reading.limits.alone_bytes = 500_000;
+    for filter in [None, Some("id <> 100")] {
+        reading.filter = filter.map(str::to_owned);
+        let mut sink = Admitting::default();
+        let summary = reading.run(&source, &mut sink).await.unwrap();
+        let mut rows = sink.kept.rows();
+        rows.sort();
+        assert_eq!((summary.rows, sink.admitted.len()), (5, 3));
+        // The driver's own copy is counted.
+        assert!(
+            sink.admitted.iter().all(|bytes| *bytes >= 2_000_000 / 3 * 4),
+            "{:?}",
+            sink.admitted
+        );
+        assert!(rows == whole, "the rows differ");
+    }
+    scratch.drop().await;
+}
+
 #[tokio::test]
 async fn an_empty_range_is_proven_and_rows_that_appear_meanwhile_are_told() {
     let mut scratch = Scratch::new().await;

@@ -174,12 +174,17 @@ impl<'a> Read<'a> {
     }
 
     pub(crate) async fn from(&self, source: &dyn Source) -> Result<(ReadSummary, Batches)> {
+        let mut batches = Batches::default();
+        let summary = self.push_to(source, &mut batches).await?;
+        Ok((summary, batches))
+    }
+
+    pub(crate) async fn push_to(&self, source: &dyn Source, sink: &mut dyn RowSink) -> Result<ReadSummary> {
         let table = match &self.relation {
             Relation::Table(table) => table.clone(),
             Relation::Query(_) => TableName::new("query", "q"),
         };
         let cancel = CancellationToken::new();
-        let mut batches = Batches::default();
         let request = ReadRequest {
             table: &table,
             relation: &self.relation,
@@ -191,8 +196,7 @@ impl<'a> Read<'a> {
             limits: self.limits,
             cancel: &cancel,
         };
-        let summary = source.read(request, &mut batches).await?;
-        Ok((summary, batches))
+        source.read(request, sink).await
     }
 
     pub(crate) async fn rows(&self, source: &dyn Source) -> Vec<Vec<String>> {

@@ -1,7 +1,9 @@
 //! Every type, every storage class, and what is refused by its row.
 
-use sqlextract_model::{ChunkType, Code, KeyColumn, KeyKind, TimestampUnit, Wire};
-use sqlextract_source::ReadLimits;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use sqlextract_model::{ChunkType, Code, KeyColumn, KeyKind, Result, TimestampUnit, Wire};
+use sqlextract_source::{ReadLimits, RowSink};
 
 use crate::database::{Database, LIMITS, Read, as_text, cell, mapping};
 
@@ -303,6 +305,61 @@ async fn a_value_of_20_megabytes_arrives_whole() {
         "the large row ends its record batch"
     );
     assert!(summary.bytes > 20_000_000);
+}
+
+/// Notes the rows of each push, and what is admitted before which of them.
+#[derive(Default)]
+struct Admitting {
+    admitted: Vec<(usize, usize)>,
+    pushed: Vec<usize>,
+}
+
+#[async_trait]
+impl RowSink for Admitting {
+    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.pushed.push(batch.num_rows());
+        Ok(())
+    }
+
+    async fn admit(&mut self, bytes: usize) -> Result<()> {
+        self.admitted.push((self.pushed.len(), bytes));
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_large_row_is_admitted_before_it_is_copied_and_ends_its_record_batch() {
+    let database = Database::new(
+        "CREATE TABLE t (a BLOB, b BLOB);
+         INSERT INTO t VALUES (x'01', x'02'), (zeroblob(300000), zeroblob(400000)), (x'01', NULL), (NULL, zeroblob(800000));",
+    );
+    let source = database.source().await;
+    let columns = [
+        cell("a", "BLOB", ChunkType::Binary),
+        cell("b", "BLOB", ChunkType::Binary),
+    ];
+    let limits = ReadLimits {
+        alone_bytes: 500_000,
+        row_bytes: 2_000_000,
+        ..LIMITS
+    };
+    let mut sink = Admitting::default();
+    let summary = Read {
+        limits,
+        ..Read::of("t", &columns)
+    }
+    .push_to(&source, &mut sink)
+    .await
+    .unwrap();
+    assert_eq!((summary.rows, sink.pushed), (4, vec![2, 2]));
+    // SQLite's own copy is counted.
+    let [(0, first), (1, second)] = sink.admitted[..] else {
+        panic!(
+            "each large row is admitted before its record batch: {:?}",
+            sink.admitted
+        );
+    };
+    assert!(first > 700_000 / 3 * 4 && second > 800_000 / 3 * 4, "{first}, {second}");
 }
 
 #[tokio::test]
