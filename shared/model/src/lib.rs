@@ -19,6 +19,7 @@ mod plan;
 mod request;
 mod size;
 mod snapshot;
+mod strain;
 
 pub use catalogue::{BlockLeaf, KeyFacts, SourceFacts, SourceIdentity, TableFacts, TableKind};
 pub use column::{Cast, ChunkType, ColumnMapping, Lossy, SourceColumn, TimestampUnit, TypeClass, Wire};
@@ -39,3 +40,4 @@ pub use request::{
 };
 pub use size::{ByteSize, parse_duration};
 pub use snapshot::{SnapshotEvidence, SnapshotToken};
+pub use strain::Strain;

@@ -3,6 +3,7 @@
 
 mod budget;
 mod clock;
+mod machine;
 mod ports;
 mod progress;
 mod rate;
@@ -14,6 +15,7 @@ mod workers;
 
 pub use budget::{MemoryBudget, Reservation, Share};
 pub use clock::utc_now;
+pub use machine::{Machine, MachineLimits};
 pub use ports::Ports;
 pub use progress::{News, NoProgress, ProgressSink, Severity, TableProgress};
 pub use rate::{LimiterState, RateLimit, RateLimiter};
@@ -21,4 +23,4 @@ pub use receive::{Handler, Served, Verdict, serve};
 pub use settle::{Randomness, RetryPolicy, settlement_for};
 pub use shutdown::{Shutdown, StopCause};
 pub use telemetry::{LogFormat, init_logs};
-pub use workers::{Decision, Gate, GatePermit, History, Sample, Strain, decide};
+pub use workers::{Bounds, Course, Decision, Gate, GatePermit, History, Sample, Sampler, decide};

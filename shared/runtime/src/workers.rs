@@ -1,13 +1,19 @@
-//! How many batches are worked at once: a decision made of facts, and the gate that holds to it.
+//! How many batches are worked at once: a decision made of facts, the gate that holds to it, and the sampler that looks
+//! at the facts again and again.
 //!
-//! Only strain that others feel lowers the number. Our own load (memory in use, our processor time) never does: reads
-//! raise those themselves, and a rule that feeds on them sheds workers on an idle server.
+//! Only strain that others feel, and a machine that runs out of memory, lower the number. Our own load (memory of the
+//! budget, our processor time) never does: reads raise those themselves, and a rule that feeds on them sheds workers on
+//! an idle server.
 
 mod gate;
+mod sampler;
 #[cfg(test)]
 mod tests;
 
-pub use gate::{Gate, GatePermit};
+pub use gate::{Course, Gate, GatePermit};
+pub use sampler::Sampler;
+
+use sqlextract_model::Strain;
 
 /// From here on the source is strained.
 const STRAINED: f64 = 1.0;
@@ -24,14 +30,19 @@ const PROBE_AFTER: u32 = 60;
 const MOST_PATIENCE: u32 = 6;
 /// Part of all processors that we use, from which on workers are added one by one.
 const BUSY_PROCESSORS: f64 = 0.95;
+/// Processors without work, from which on a worker beyond the usual number is worth its memory: a worker whose source
+/// is another machine waits for it almost half of the time.
+const PROCESSOR_OF_ONE: f64 = 0.5;
 
-/// How much others feel, as far as the source tells: replica lag, lock waits, sessions of others that wait or work.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Strain {
-    /// 1 is what the operator tolerates; the highest of the signals. Our own sessions are never counted in.
-    pub level: f64,
-    /// The signal that is highest, for people.
-    pub signal: &'static str,
+/// Between which numbers of workers is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// At least one.
+    pub floor: u16,
+    /// Enough to keep the processors busy with a source that is as quick as we are: where a run begins.
+    pub usual: u16,
+    /// Beyond the usual number only while processors have nothing to do.
+    pub ceiling: u16,
 }
 
 /// What is known when the number is looked at.
@@ -40,13 +51,16 @@ pub struct Sample {
     /// Bytes of the memory budget.
     pub memory_used: u64,
     pub memory_limit: u64,
-    /// Our part of all processors, from 0 to 1.
+    /// Our part of the processors that we may use, from 0 to 1.
     pub own_cpu: f64,
+    /// Processors of the machine that have nothing to do, as far as we may use them.
+    pub free_cpus: f64,
     /// `None` where the source tells nothing.
     pub foreign: Option<Strain>,
+    /// How short the machine is of memory.
+    pub memory: Option<Strain>,
     pub current: u16,
-    pub floor: u16,
-    pub ceiling: u16,
+    pub bounds: Bounds,
     pub history: History,
 }
 
@@ -71,8 +85,9 @@ pub enum Decision {
 
 /// Decides from one sample. The caller keeps `sample.history.after(&sample, &decision)` for the next.
 pub fn decide(sample: &Sample) -> Decision {
-    let (current, floor) = (sample.current, sample.floor.max(1));
-    let ceiling = sample.ceiling.max(floor);
+    let (current, floor) = (sample.current, sample.bounds.floor.max(1));
+    let ceiling = sample.bounds.ceiling.max(floor);
+    let usual = sample.bounds.usual.clamp(floor, ceiling);
     let history = sample.history.seen(sample.level());
     if current > ceiling {
         return lower(ceiling, "above the ceiling");
@@ -80,7 +95,7 @@ pub fn decide(sample: &Sample) -> Decision {
     if current < floor {
         return raise(floor, "below the floor");
     }
-    if sample.level() > CALM && current < ceiling && history.since_change >= PROBE_AFTER << history.patience {
+    if sample.level() > CALM && current < usual && history.since_change >= PROBE_AFTER << history.patience {
         let text = format!("{}, for long: one more shows whether it is ours", sample.words());
         return raise(current + 1, &text);
     }
@@ -97,10 +112,10 @@ pub fn decide(sample: &Sample) -> Decision {
     if sample.level() > CALM {
         return hold(sample.words());
     }
-    decide_when_calm(sample, history, ceiling)
+    decide_when_calm(sample, history, usual, ceiling)
 }
 
-fn decide_when_calm(sample: &Sample, history: History, ceiling: u16) -> Decision {
+fn decide_when_calm(sample: &Sample, history: History, usual: u16, ceiling: u16) -> Decision {
     let current = sample.current;
     if current == ceiling {
         return hold("the ceiling is reached".to_owned());
@@ -113,10 +128,17 @@ fn decide_when_calm(sample: &Sample, history: History, ceiling: u16) -> Decision
     if !next_fits {
         return hold("calm, but another worker would wait for memory".to_owned());
     }
+    if current >= usual {
+        return if sample.free_cpus < PROCESSOR_OF_ONE {
+            hold("calm, and no processor is free for another worker".to_owned())
+        } else {
+            raise(current + 1, "calm, and processors have nothing to do")
+        };
+    }
     if sample.own_cpu >= BUSY_PROCESSORS {
         return raise(current + 1, "calm; our own processors are busy, so one by one");
     }
-    raise(ceiling.min(current + step(current)), "calm")
+    raise(usual.min(current + step(current)), "calm")
 }
 
 /// A quarter, at least one.
@@ -139,14 +161,16 @@ fn lower(to: u16, reason: &str) -> Decision {
 }
 
 impl Sample {
-    /// A level that is no number says nothing.
+    fn strain(&self) -> Option<Strain> {
+        Strain::strongest([self.foreign, self.memory].into_iter().flatten())
+    }
+
     fn level(&self) -> f64 {
-        self.foreign
-            .map_or(0.0, |strain| if strain.level.is_nan() { 0.0 } else { strain.level })
+        self.strain().map_or(0.0, |strain| strain.level)
     }
 
     fn words(&self) -> String {
-        let signal = self.foreign.map_or("", |strain| strain.signal);
+        let signal = self.strain().map_or("", |strain| strain.signal);
         format!("{signal} at {:.0} % of what is tolerated", self.level() * 100.0)
     }
 }

@@ -3,6 +3,7 @@
 mod mysql;
 mod postgres;
 mod sqlite;
+mod strain;
 #[cfg(feature = "suite")]
 pub mod suite;
 
@@ -13,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_model::{
     ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, Relation, Result, Selection,
-    SnapshotEvidence, SnapshotToken, SourceFacts, TableName,
+    SnapshotEvidence, SnapshotToken, SourceFacts, Strain, TableName,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -152,6 +153,11 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 /// - A row larger than `alone_bytes` is asked for with `admit` before its bytes are taken over, where the database can
 ///   tell its size; no value reaches the process that would make a row larger than `row_bytes`.
 /// - `aggregate` computes what `ColumnAggregate` documents over a whole relation, in SQL, in one instant per table.
+/// - `strain` tells what others feel of the load on the database: sessions of others at work, their waits for locks, the
+///   lag of replicas; the strongest against what is tolerated. Sessions of this product are never counted, whichever
+///   process has them: who slows down because of its own reads stays slow on an idle server. What this user may not see
+///   is left out, and where nothing can be seen the answer is `None`. It is cheap enough to be asked every second, and
+///   may be dropped while it waits for a connection or an answer.
 /// - No more than `max_connections` are open at once; a call waits for a free one.
 /// - Errors are classed by SQLSTATE or error number, never by words, and name no credential.
 #[async_trait]
@@ -176,6 +182,8 @@ pub trait Source: Send + Sync + fmt::Debug {
         filter: Option<&str>,
         columns: &[ColumnMapping],
     ) -> Result<(u64, Vec<ColumnAggregate>)>;
+
+    async fn strain(&self) -> Result<Option<Strain>>;
 
     fn dialect(&self) -> Dialect;
 }

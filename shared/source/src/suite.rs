@@ -21,6 +21,7 @@ mod fixture;
 mod lookups;
 mod reads;
 mod snapshots;
+mod strain;
 
 use std::future::Future;
 use std::time::Duration;
@@ -39,6 +40,7 @@ pub use reads::{
     a_summary_counts_rows_and_bytes, cancel_stops_a_read, reads_wait_for_a_connection, zero_rows_are_proven,
 };
 pub use snapshots::snapshot_sees_one_state;
+pub use strain::own_reads_are_no_strain;
 
 /// Connections that a source under test is opened with.
 pub const CONNECTIONS: u32 = 3;

@@ -22,13 +22,38 @@ struct State {
     width: u16,
     /// Permits that are to vanish when they come back, since the gate was narrowed while they were out.
     owed: u16,
+    course: Course,
+}
+
+/// How the number of workers went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Course {
+    pub start: u16,
+    pub now: u16,
+    pub lowest: u16,
+    pub highest: u16,
+    /// Decisions that changed the number.
+    pub changes: u32,
+    /// Why the last of them did.
+    pub reason: Option<String>,
 }
 
 impl Gate {
     pub fn new(width: u16) -> Self {
         let inner = Inner {
             free: Arc::new(Semaphore::new(usize::from(width))),
-            state: Mutex::new(State { width, owed: 0 }),
+            state: Mutex::new(State {
+                width,
+                owed: 0,
+                course: Course {
+                    start: width,
+                    now: width,
+                    lowest: width,
+                    highest: width,
+                    changes: 0,
+                    reason: None,
+                },
+            }),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -51,6 +76,9 @@ impl Gate {
         let mut state = self.inner.state();
         let (before, after) = (state.width, width);
         state.width = width;
+        state.course.now = width;
+        state.course.lowest = state.course.lowest.min(width);
+        state.course.highest = state.course.highest.max(width);
         if after >= before {
             let forgiven = state.owed.min(after - before);
             state.owed -= forgiven;
@@ -74,6 +102,13 @@ impl Gate {
             self.width()
         );
         self.resize(to);
+        let mut state = self.inner.state();
+        state.course.changes += 1;
+        state.course.reason = Some(reason.clone());
+    }
+
+    pub fn course(&self) -> Course {
+        self.inner.state().course.clone()
     }
 }
 

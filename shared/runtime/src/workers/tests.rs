@@ -9,13 +9,18 @@ fn sample(current: u16, level: f64, history: History) -> Sample {
         memory_used: LIMIT / 16 * u64::from(current),
         memory_limit: LIMIT,
         own_cpu: 0.5,
+        free_cpus: 0.0,
         foreign: Some(Strain {
             level,
             signal: "replica lag",
         }),
+        memory: None,
         current,
-        floor: 2,
-        ceiling: 16,
+        bounds: Bounds {
+            floor: 2,
+            usual: 16,
+            ceiling: 16,
+        },
         history,
     }
 }
@@ -81,7 +86,7 @@ fn a_sample_decides_by_its_history() {
 
 #[test]
 fn our_own_load_never_lowers() {
-    for (memory_used, own_cpu) in [(LIMIT, 0.1), (0, 1.0), (LIMIT, 1.0), (2 * LIMIT, 99.0)] {
+    for (memory_used, own_cpu) in [(LIMIT, 0.1), (0, 1.0), (LIMIT, 1.0), (2 * LIMIT, 99.0), (0, f64::NAN)] {
         for foreign in [None, Some(Strain { level: 0.0, signal: "" })] {
             let busy = Sample {
                 memory_used,
@@ -133,6 +138,66 @@ fn a_strain_that_grows_with_us_settles_without_swinging() {
 }
 
 #[test]
+fn beyond_the_usual_number_only_free_processors_lead() {
+    let course = |free_cpus: &dyn Fn(u16) -> f64| {
+        let (mut current, mut history, mut course) = (2, History::default(), Vec::new());
+        for _ in 0..200 {
+            let seen = Sample {
+                foreign: None,
+                free_cpus: free_cpus(current),
+                bounds: Bounds {
+                    floor: 1,
+                    usual: 2,
+                    ceiling: 6,
+                },
+                ..sample(current, 0.0, history)
+            };
+            let decision = decide(&seen);
+            history = history.after(&seen, &decision);
+            match decision {
+                Decision::Raise { to, .. } => current = to,
+                Decision::Lower { to, .. } => panic!("our own load lowered to {to}"),
+                Decision::Hold { .. } => {}
+            }
+            course.push(current);
+        }
+        course
+    };
+    assert_eq!(course(&|_| 0.0).pop(), Some(2), "the server takes what we leave");
+    assert_eq!(course(&|_| 2.0).pop(), Some(6));
+    // Each worker takes most of a processor of four.
+    let settled = course(&|workers| 4.0 - 0.8 * f64::from(workers));
+    assert_eq!(settled.last(), Some(&5));
+    assert_eq!(changes(&settled), 3, "{settled:?}");
+}
+
+#[test]
+fn a_machine_short_of_memory_lowers_and_returns() {
+    let (mut current, mut history, mut course) = (16, History::default(), Vec::new());
+    for moment in 0..300 {
+        let level = if (50..80).contains(&moment) { 1.5 } else { 0.1 };
+        let seen = Sample {
+            foreign: None,
+            memory: Some(Strain {
+                level,
+                signal: "waits for memory",
+            }),
+            ..sample(current, 0.0, history)
+        };
+        let decision = decide(&seen);
+        history = history.after(&seen, &decision);
+        if let Decision::Raise { to, reason } | Decision::Lower { to, reason } = decision {
+            assert!(to > current || reason.contains("waits for memory"), "{reason}");
+            current = to;
+        }
+        course.push(current);
+    }
+    assert!(course[..50].iter().all(|n| *n == 16));
+    assert!(course[79] < 8, "{course:?}");
+    assert_eq!(course[299], 16);
+}
+
+#[test]
 fn noise_changes_nothing() {
     // One sample in four is bad, and never two in a row.
     let course = run(16, 1000, |moment, _| if moment % 4 == 0 { 5.0 } else { 0.2 });
@@ -169,6 +234,9 @@ async fn the_gate_narrows_as_permits_come_back_and_widens_at_once() {
         to: 2,
         reason: "calm".to_owned(),
     });
+    let course = gate.course();
+    assert_eq!((course.start, course.now, course.lowest, course.highest), (3, 2, 1, 3));
+    assert_eq!((course.changes, course.reason.as_deref()), (1, Some("calm")));
     inside.push(gate.enter().await);
     assert!(waits().await);
     inside.clear();

@@ -8,7 +8,7 @@ use sqlx::mysql::MySqlRow;
 use super::cell;
 use super::connection::Connections;
 use super::select::expression;
-use super::sql::{Statement, from, matching, quoted};
+use super::sql::{MARK, Statement, from, matching, quoted};
 
 /// The scale of the server's widest decimal.
 const WIDEST_SCALE: i8 = 30;
@@ -34,7 +34,12 @@ pub(super) async fn aggregate(
         items.extend(kind.items());
     }
     let condition = matching(&Range::All, filter)?;
-    let text = format!("SELECT {} FROM {}{}", items.join(", "), from(relation), condition.text);
+    let text = format!(
+        "SELECT {MARK} {} FROM {}{}",
+        items.join(", "),
+        from(relation),
+        condition.text
+    );
     let look = Statement {
         text,
         parameters: condition.parameters,

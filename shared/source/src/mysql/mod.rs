@@ -16,13 +16,14 @@ mod schema;
 mod select;
 mod session;
 mod sql;
+mod strain;
 mod temporal;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlextract_model::{
-    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts,
+    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts, Strain,
 };
 
 use self::address::Address;
@@ -35,6 +36,7 @@ use crate::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot, Sou
 #[derive(Debug)]
 pub struct MysqlSource {
     connections: Arc<Connections>,
+    refused: strain::Refused,
 }
 
 impl MysqlSource {
@@ -48,7 +50,10 @@ impl MysqlSource {
         let address = Address::parse(&settings.url, settings.allow_plaintext)?;
         let connections = Arc::new(Connections::new(address, settings));
         connections.lease().await?.release();
-        Ok(Self { connections })
+        Ok(Self {
+            connections,
+            refused: strain::Refused::default(),
+        })
     }
 }
 
@@ -83,6 +88,10 @@ impl Source for MysqlSource {
         columns: &[ColumnMapping],
     ) -> Result<(u64, Vec<ColumnAggregate>)> {
         aggregate::aggregate(&self.connections, relation, filter, columns).await
+    }
+
+    async fn strain(&self) -> Result<Option<Strain>> {
+        strain::strain(&self.connections, &self.refused).await
     }
 
     fn dialect(&self) -> Dialect {

@@ -20,7 +20,7 @@ use super::connection::{Connections, Lease, answered};
 use super::decode::{ColumnDecoder, Refusal, printed};
 use super::errors::{During, failure};
 use super::select::{Guard, KeyCell, SelectList};
-use super::sql::{Statement, from, matching};
+use super::sql::{MARK, Statement, from, matching};
 use super::{cell, schema};
 use crate::{ReadLimits, ReadRequest, ReadSummary, RowSink};
 
@@ -170,7 +170,7 @@ enum Size {
 impl Selected {
     fn new(request: &ReadRequest<'_>, most: usize, further: Option<&str>) -> Result<Self> {
         let list = SelectList::new(request.columns, request.row_key, most)?;
-        let mut statement = Statement::new(format!("SELECT {} FROM {}", list.text, from(request.relation)));
+        let mut statement = Statement::new(format!("SELECT {MARK} {} FROM {}", list.text, from(request.relation)));
         let condition = matching(request.range, request.filter)?;
         let joined = if condition.text.is_empty() { "WHERE" } else { "AND" };
         statement.push(&condition.text);

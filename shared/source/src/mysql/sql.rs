@@ -4,6 +4,10 @@ use sqlextract_model::{Code, Failure, KeyColumn, KeyKind, KeyRange, KeyValue, Ra
 use sqlx::mysql::MySqlArguments;
 use sqlx::{Arguments, AssertSqlSafe, MySql, SqlSafeStr, SqlStr};
 
+/// Stands in every statement that may take long, so that the list of processes tells our sessions from those of others,
+/// also where several processes of ours read at once. MySQL has no name of an application in it.
+pub(super) const MARK: &str = "/* sqlextract */";
+
 /// A statement and its parameters, in the order of their `?`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Statement {

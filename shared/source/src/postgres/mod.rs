@@ -24,6 +24,7 @@ mod read;
 mod session;
 mod snapshot;
 mod sql;
+mod strain;
 mod transport;
 
 use std::fmt;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlextract_model::{
     Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, Selection, SnapshotToken, SourceFacts,
+    Strain,
 };
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -218,6 +220,10 @@ impl Source for PostgresSource {
         columns: &[ColumnMapping],
     ) -> Result<(u64, Vec<ColumnAggregate>)> {
         aggregate::aggregate(self, relation, filter, columns).await
+    }
+
+    async fn strain(&self) -> Result<Option<Strain>> {
+        strain::strain(self).await
     }
 
     fn dialect(&self) -> Dialect {

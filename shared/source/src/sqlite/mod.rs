@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use sqlextract_model::{
     Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, SnapshotToken, SourceFacts,
-    SourceIdentity,
+    SourceIdentity, Strain,
 };
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -213,6 +213,11 @@ impl Source for SqliteSource {
             })
         })
         .await
+    }
+
+    /// A file tells nothing about those who use it beside us.
+    async fn strain(&self) -> Result<Option<Strain>> {
+        Ok(None)
     }
 
     fn dialect(&self) -> Dialect {

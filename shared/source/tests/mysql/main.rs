@@ -10,5 +10,6 @@ mod keys;
 mod queries;
 mod reading;
 mod sessions;
+mod strain;
 mod suite;
 mod types;

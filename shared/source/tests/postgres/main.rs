@@ -16,5 +16,6 @@ mod probes;
 mod reading;
 mod sessions;
 mod snapshots;
+mod strain;
 mod suite;
 mod types;

@@ -58,6 +58,7 @@ cases! {
     a_row_beyond_its_limit_is_refused
     aggregates_match
     a_summary_counts_rows_and_bytes
+    own_reads_are_no_strain
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -43,6 +43,7 @@ cases! {
     a_row_beyond_its_limit_is_refused
     aggregates_match
     a_summary_counts_rows_and_bytes
+    own_reads_are_no_strain
 }
 
 /// With a rollback journal nobody can write while the snapshot lives: see `snapshots`.
