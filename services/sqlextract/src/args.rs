@@ -32,6 +32,10 @@ pub(crate) struct Cli {
     )]
     pub(crate) log_format: LogStyle,
 
+    /// Tell on standard error what is chosen and changed while running, and why; twice: every detail.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -172,7 +176,8 @@ pub(crate) struct ExtractArgs {
     #[arg(long, env = "SQLEXTRACT_COMPRESSION_LEVEL", value_name = "N")]
     pub(crate) compression_level: Option<i32>,
 
-    /// Batches worked at once. [auto: from cores, memory budget and the source's free connections]
+    /// Batches worked at once. [auto: from cores, memory budget and the source's free connections; fewer while others are
+    /// strained]
     #[arg(long, env = "SQLEXTRACT_WORKERS", value_name = "N|auto", value_parser = parse_auto::<u16>)]
     pub(crate) workers: Option<Auto<u16>>,
 

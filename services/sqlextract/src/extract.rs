@@ -9,7 +9,9 @@ use sqlextract_ingest_sql::ScriptOptions;
 use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result};
 use sqlextract_planner::{Planner, PlannerSettings};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
-use sqlextract_runtime::{Gate, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Shutdown, StopCause};
+use sqlextract_runtime::{
+    Gate, Machine, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Sampler, Shutdown, StopCause,
+};
 use sqlextract_scripter::{Scripter, render_script};
 use sqlextract_storage::{JobRecords, Storage};
 
@@ -66,7 +68,7 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     for target in &request.targets {
         sqlextract_ingest_sql::supports(target.platform)?;
     }
-    let tuning = Tuning::choose(args, &file.extract, source.max_connections)?;
+    let mut tuning = Tuning::choose(args, &file.extract, &source)?;
 
     let upload = UploadMemory {
         part_bytes: tuning.upload_part_bytes,
@@ -93,6 +95,7 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         .await?
         .is_some_and(|stored| stored.record.outcome == Outcome::Completed);
     let source_port = ports::open_source(&source, tuning.max_connections).await?;
+    tuning.workers.ask(source_port.as_ref()).await?;
     let ports = Arc::new(ports::embedded(
         (source.name.clone(), source_port),
         (destination.name.clone(), Arc::clone(&storage)),
@@ -105,7 +108,10 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     {
         failures.push(failure);
     }
-    let ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
+    let mut ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
+    if let Ok(ended) = &mut ended {
+        ended.summary.workers = Some((tuning.workers, embedded.gate.course()));
+    }
     lock.release().await;
     ended
 }
@@ -169,6 +175,7 @@ async fn run_number(storage: &Arc<dyn Storage>, request: &ExtractionRequest, res
 struct Embedded {
     ports: Arc<Ports>,
     view: Arc<View>,
+    gate: Gate,
     shutdown: Shutdown,
 }
 
@@ -185,7 +192,8 @@ impl Embedded {
         let limiter = RateLimiter::new(tuning.rate_limit);
         let style = args.progress.unwrap_or(ProgressStyle::Auto);
         let shown_limiter = tuning.rate_limited().then(|| limiter.clone());
-        let view = Arc::new(View::new(style, budget.clone(), shown_limiter));
+        let gate = Gate::new(tuning.workers.start);
+        let view = Arc::new(View::new(style, budget.clone(), shown_limiter, gate.clone()));
         let progress: Arc<dyn ProgressSink> = Arc::clone(&view) as Arc<dyn ProgressSink>;
         let retry = RetryPolicy::default();
         let planner = Arc::new(Planner::new(
@@ -205,16 +213,16 @@ impl Embedded {
             ports: Arc::clone(&ports),
             source: request.source.clone(),
             settings: ExtractorSettings {
-                workers: tuning.workers,
+                workers: tuning.workers.ceiling,
                 parallel_write: !args.no_parallel_write,
                 batch_deadline: Duration::from_secs(24 * 3600),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),
                 upload_bytes: tuning.upload_bytes(&destination.place),
             },
-            budget,
+            budget: budget.clone(),
             limiter,
-            gate: Gate::new(tuning.workers),
+            gate: gate.clone(),
             progress: Arc::clone(&progress),
             shutdown: shutdown.clone(),
         }));
@@ -224,10 +232,20 @@ impl Embedded {
             retry,
             progress,
         ));
+        if tuning.workers.adapt {
+            let (bounds, source) = (tuning.workers.bounds(), ports.source(&request.source)?);
+            let sampler = Sampler::new(gate.clone(), bounds, source, Machine::new(), budget);
+            shutdown.spawn("sampler", sampler.run(shutdown.clone()));
+        }
         shutdown.spawn("planner", planner.run(shutdown.clone()));
         shutdown.spawn("extractor", extractor.run());
         shutdown.spawn("scripter", scripter.run(shutdown.clone()));
-        Ok(Self { ports, view, shutdown })
+        Ok(Self {
+            ports,
+            view,
+            gate,
+            shutdown,
+        })
     }
 
     /// Publishes the request as an outside client would, and follows its events.

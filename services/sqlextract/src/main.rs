@@ -19,6 +19,7 @@ mod summary;
 mod tuning;
 mod verify;
 mod view;
+mod workers;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -59,7 +60,12 @@ async fn run(cli: Cli) -> u8 {
         LogStyle::Text => LogFormat::Text,
         LogStyle::Json => LogFormat::Json,
     };
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
+    let own = match cli.verbose {
+        0 => "warn",
+        1 => "warn,sqlextract=info",
+        _ => "warn,sqlextract=debug",
+    };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| own.to_owned());
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
     if let Err(failure) = init_logs(log_format, &filter, colours) {
         return told(&failure.into());

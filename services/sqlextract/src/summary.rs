@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlextract_model::{ByteSize, Manifest, Outcome, Platform, Result};
+use sqlextract_runtime::Course;
 use sqlextract_storage::JobRecords;
 
 use crate::extract::manifest_location;
+use crate::workers::Workers;
 
 /// A run's result, as standard output shows it.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Summary {
     resumed_batches: u64,
     scripts: Vec<(Platform, String)>,
     pub(crate) elapsed: Duration,
+    /// What was chosen, and how the number went.
+    pub(crate) workers: Option<(Workers, Course)>,
 }
 
 impl Summary {
@@ -48,6 +52,7 @@ impl Summary {
             resumed_batches,
             scripts,
             elapsed: Duration::ZERO,
+            workers: None,
         })
     }
 
@@ -88,6 +93,12 @@ impl Summary {
             "tables": tables,
             "scripts": scripts,
         });
+        if let Some((chosen, course)) = &self.workers {
+            summary["workers"] = json!({
+                "chosen": chosen.start, "why": chosen.why, "ceiling": chosen.ceiling, "lowest": course.lowest,
+                "highest": course.highest, "last": course.now, "changes": course.changes, "last_reason": course.reason,
+            });
+        }
         if let Some(error) = error {
             summary["error"] = error;
         }
@@ -134,6 +145,9 @@ impl Summary {
                 ByteSize(totals.bytes)
             );
         }
+        if let Some((chosen, course)) = self.workers.as_ref().filter(|_| !self.already_complete) {
+            let _ = writeln!(text, "  workers: {}", workers_text(chosen, course));
+        }
         let _ = writeln!(text, "  manifest: {}", self.manifest_location);
         for (platform, location) in &self.scripts {
             let _ = writeln!(text, "  script for {platform}: {location}");
@@ -152,4 +166,16 @@ impl Summary {
         }
         text
     }
+}
+
+fn workers_text(chosen: &Workers, course: &Course) -> String {
+    let mut text = format!("{} ({})", chosen.start, chosen.why);
+    if let Some(reason) = &course.reason {
+        let _ = write!(
+            text,
+            ", between {} and {} in {} changes, the last to {}: {reason}",
+            course.lowest, course.highest, course.changes, course.now
+        );
+    }
+    text
 }

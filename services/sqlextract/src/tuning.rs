@@ -3,22 +3,20 @@
 use std::num::NonZeroU64;
 
 use sqlextract_model::{ByteSize, Code, Failure, Result};
-use sqlextract_runtime::RateLimit;
+use sqlextract_runtime::{Machine, MachineLimits, RateLimit};
 
 use crate::args::{Auto, ExtractArgs};
-use crate::settings::{ExtractEntry, Place};
+use crate::settings::{ExtractEntry, Place, SourceChoice};
+use crate::workers::{Workers, is_here};
 
 const MIB: u64 = ByteSize::MIB;
 /// Below this a batch cannot be read, encoded and uploaded at once.
 const LEAST_BUFFER: u64 = 16 * MIB;
 const MOST_DEFAULT_BUFFER: u64 = 1_000_000_000;
-/// A worker's part of the budget, below which more workers only make smaller row groups.
-const LEAST_WORKER_SHARE: u64 = 16 * MIB;
-const MOST_AUTO_WORKERS: u64 = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Tuning {
-    pub(crate) workers: u16,
+    pub(crate) workers: Workers,
     pub(crate) buffer_bytes: u64,
     pub(crate) max_connections: u32,
     pub(crate) rate_limit: RateLimit,
@@ -27,11 +25,12 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    pub(crate) fn choose(args: &ExtractArgs, file: &ExtractEntry, source_connections: Option<u32>) -> Result<Self> {
+    pub(crate) fn choose(args: &ExtractArgs, file: &ExtractEntry, source: &SourceChoice) -> Result<Self> {
+        let limits = Machine::new().limits();
         let buffer = args
             .buffer_size
             .or(file.buffer_size()?)
-            .map_or_else(default_buffer, |size| size.0);
+            .map_or_else(|| default_buffer(limits), |size| size.0);
         if buffer < LEAST_BUFFER {
             return Err(Failure::new(
                 Code::UsageInvalid,
@@ -42,22 +41,19 @@ impl Tuning {
                 ),
             ));
         }
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
         let asked = args.workers.map(Auto::fixed).unwrap_or(file.workers);
-        if asked == Some(0) {
-            return Err(Failure::new(Code::UsageInvalid, "at least one worker is needed"));
-        }
-        // Half of the budget is the workers' own; the other half serves rows that pass a worker's part.
-        let fitting = (buffer / 2 / LEAST_WORKER_SHARE).max(1);
-        let workers = asked.map_or_else(|| cores.max(2).min(fitting).min(MOST_AUTO_WORKERS), u64::from);
-        let workers = u16::try_from(workers).unwrap_or(u16::MAX);
-        // Beside the readers: the snapshot's keeper, and one for questions and second looks.
+        let workers = match asked {
+            Some(0) => return Err(Failure::new(Code::UsageInvalid, "at least one worker is needed")),
+            Some(workers) => Workers::fixed(workers),
+            None => Workers::automatic(limits, buffer, is_here(source.url.expose())),
+        };
+        // Beside the readers: the snapshot's keeper, and some for questions and second looks.
         let max_connections = args
             .max_connections
             .or(file.max_connections)
-            .or(source_connections)
-            .unwrap_or(u32::from(workers) + 4);
-        let share = buffer / 2 / u64::from(workers);
+            .or(source.max_connections)
+            .unwrap_or(u32::from(workers.ceiling) + 4);
+        let share = buffer / 2 / u64::from(workers.ceiling);
         let part = (share / 8).clamp(5 * MIB, 16 * MIB);
         Ok(Self {
             workers,
@@ -84,26 +80,8 @@ impl Tuning {
 }
 
 /// A quarter of the memory that the process may use, at most 1 GB.
-fn default_buffer() -> u64 {
-    let cgroup = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ]
-    .iter()
-    .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok());
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("MemTotal:"))?.to_owned();
-        line.split_whitespace()
-            .nth(1)?
-            .parse::<u64>()
-            .ok()
-            .map(|kib| kib * 1024)
-    });
-    let available = [cgroup, machine]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(MOST_DEFAULT_BUFFER);
+fn default_buffer(limits: MachineLimits) -> u64 {
+    let available = limits.memory.unwrap_or(MOST_DEFAULT_BUFFER);
     (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER)
 }
 
@@ -147,6 +125,7 @@ fn rate_limit(text: Option<&str>) -> Result<RateLimit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::{SettingsFile, choose_source};
 
     #[test]
     fn limits_read_their_units() {
@@ -166,8 +145,9 @@ mod tests {
             buffer_size: Some(ByteSize(32 * MIB)),
             ..ExtractArgs::default()
         };
-        let tuning = Tuning::choose(&args, &ExtractEntry::default(), None).unwrap();
-        assert_eq!(tuning.workers, 1);
+        let source = choose_source(&SettingsFile::default(), Some("sqlite://shop.db"), false, |_| None).unwrap();
+        let tuning = Tuning::choose(&args, &ExtractEntry::default(), &source).unwrap();
+        assert_eq!((tuning.workers.start, tuning.workers.ceiling), (1, 1));
         let bucket = Place::S3 {
             bucket: String::new(),
             prefix: String::new(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use sqlextract_model::{ByteSize, JobId, TableName};
-use sqlextract_runtime::{LimiterState, MemoryBudget, News, ProgressSink, RateLimiter, Severity, TableProgress};
+use sqlextract_runtime::{Gate, LimiterState, MemoryBudget, News, ProgressSink, RateLimiter, Severity, TableProgress};
 
 use crate::args::ProgressStyle;
 
@@ -20,6 +20,7 @@ pub(crate) struct View {
     started: Instant,
     budget: MemoryBudget,
     limiter: Option<RateLimiter>,
+    gate: Gate,
     tables: Mutex<State>,
 }
 
@@ -52,7 +53,7 @@ struct Table {
 }
 
 impl View {
-    pub(crate) fn new(style: ProgressStyle, budget: MemoryBudget, limiter: Option<RateLimiter>) -> Self {
+    pub(crate) fn new(style: ProgressStyle, budget: MemoryBudget, limiter: Option<RateLimiter>, gate: Gate) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = match style {
             ProgressStyle::Auto if terminal => Style::Bars(MultiProgress::new()),
@@ -65,6 +66,7 @@ impl View {
             started: Instant::now(),
             budget,
             limiter,
+            gate,
             tables: Mutex::default(),
         }
     }
@@ -155,11 +157,13 @@ impl View {
 
     fn table_line(&self, name: &TableName, table: &Table, elapsed: Duration) -> String {
         if let Style::Json = self.style {
+            let workers = self.gate.course();
             let line = serde_json::json!({
                 "event": "progress", "elapsed_seconds": elapsed.as_secs_f64(), "table": name.to_string(),
                 "rows": table.rows, "rows_read": table.rows_read, "bytes": table.bytes,
                 "batches_done": table.done, "batches": table.batches, "batches_running": table.running,
                 "memory_bytes": self.budget.used(), "memory_limit_bytes": self.budget.limit(),
+                "workers": workers.now, "workers_reason": workers.reason,
             });
             return line.to_string();
         }
@@ -173,15 +177,20 @@ impl View {
         )
     }
 
+    /// What holds the work back or could: memory, workers and the rate limit.
     fn pressure(&self) -> String {
-        let memory = format!("mem {}/{}", ByteSize(self.budget.used()), ByteSize(self.budget.limit()));
-        match &self.limiter {
-            Some(limiter) => match limiter.state() {
-                LimiterState::Idle => format!("{memory} limiter idle"),
-                LimiterState::Limited(what) => format!("{memory} limiter holds {what}"),
-            },
-            None => memory,
+        let mut text = format!("mem {}/{}", ByteSize(self.budget.used()), ByteSize(self.budget.limit()));
+        let workers = self.gate.course();
+        text.push_str(&format!(" workers {}", workers.now));
+        if let Some(reason) = workers.reason.filter(|_| workers.now != workers.start) {
+            text.push_str(&format!(" ({reason})"));
         }
+        match self.limiter.as_ref().map(RateLimiter::state) {
+            Some(LimiterState::Idle) => text.push_str(" limiter idle"),
+            Some(LimiterState::Limited(what)) => text.push_str(&format!(" limiter holds {what}")),
+            None => {}
+        }
+        text
     }
 
     fn news(&self, news: News<'_>) {
