@@ -21,3 +21,4 @@ mod space;
 mod terminal;
 mod types;
 mod verify;
+mod workers;

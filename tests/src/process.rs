@@ -168,6 +168,12 @@ impl Running {
         assert!(sent.expect("kill is in the PATH").success());
     }
 
+    /// What it has said on standard error so far.
+    pub fn said(&self) -> String {
+        let bytes = std::fs::read(&self.stderr).expect("what the process wrote can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     pub fn ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }

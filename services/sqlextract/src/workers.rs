@@ -50,7 +50,7 @@ impl Workers {
             "of this machine"
         };
         let bounds = [
-            (cores, format!("{:.1} cores {of}", limits.cores)),
+            (cores, format!("{} cores {of}", (limits.cores * 10.0).round() / 10.0)),
             (fitting, format!("memory budget of {}", ByteSize(buffer))),
             (
                 MOST_AUTO_WORKERS,
@@ -140,9 +140,9 @@ mod tests {
         };
         let large = MachineLimits { cores: 64.0, ..MACHINE };
         let cases = [
-            (MACHINE, 1 << 30, true, (4, 4), "4.0 cores of this machine"),
-            (MACHINE, 1 << 30, false, (4, 6), "4.0 cores of this machine"),
-            (MACHINE, 160 * MIB, false, (4, 5), "4.0 cores of this machine"),
+            (MACHINE, 1 << 30, true, (4, 4), "4 cores of this machine"),
+            (MACHINE, 1 << 30, false, (4, 6), "4 cores of this machine"),
+            (MACHINE, 160 * MIB, false, (4, 5), "4 cores of this machine"),
             (quota, 1 << 30, true, (3, 3), "2.5 cores by the quota"),
             (MACHINE, 32 * MIB, false, (1, 1), "memory budget of"),
             (large, 1 << 40, false, (16, 16), "at most 16"),
