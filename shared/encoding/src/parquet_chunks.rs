@@ -41,8 +41,6 @@ pub(crate) struct ParquetChunks {
     pending_weight: usize,
     /// The longest value of the pending rows, in bytes.
     longest: usize,
-    /// What the pending rows keep in memory for each byte of theirs: more than one by their builders' slack.
-    slack: f64,
     file: Option<OpenFile>,
     sizes: Sizes,
     peak: usize,
@@ -52,6 +50,8 @@ struct Column {
     form: ColumnForm,
     pending: Vec<ArrayRef>,
     retained: usize,
+    /// Bytes of the pending values as plain pages.
+    paged: usize,
 }
 
 struct OpenFile {
@@ -113,6 +113,7 @@ impl ParquetChunks {
                     form: ColumnForm::new(mapping, compression, page_bytes)?,
                     pending: Vec::new(),
                     retained: 0,
+                    paged: 0,
                 })
             })
             .collect::<Result<Vec<_>>>()?;
@@ -134,7 +135,6 @@ impl ParquetChunks {
             pending_rows: 0,
             pending_weight: 0,
             longest: 0,
-            slack: 1.0,
             file: None,
             peak: 0,
         })
@@ -143,13 +143,9 @@ impl ParquetChunks {
     pub(crate) fn write(&mut self, batch: &RecordBatch, out: &mut Sink<'_>) -> Result<()> {
         let mut rest = batch.clone();
         let longest = weight::longest(batch);
-        let retained: usize = batch.columns().iter().map(weight::retained).sum();
-        let slack = retained as f64 / weight::of_batch(batch, 0, batch.num_rows()).max(1) as f64;
         while rest.num_rows() > 0 {
             self.longest = self.longest.max(longest);
-            self.slack = self.slack.max(slack.clamp(1.0, 2.0));
-            let room = self.group_weight().saturating_sub(self.pending_weight);
-            let rows = weight::rows_within(&rest, room).min(ROW_GROUP_ROWS - self.pending_rows);
+            let rows = self.rows_with_room(&rest).min(ROW_GROUP_ROWS - self.pending_rows);
             if rows == rest.num_rows() {
                 self.collect(&rest);
                 break;
@@ -195,19 +191,48 @@ impl ParquetChunks {
         self.peak
     }
 
+    /// The most leading rows of a batch that the pending row group has room for.
+    fn rows_with_room(&self, batch: &RecordBatch) -> usize {
+        let most = self.group_weight(batch);
+        weight::most_rows(batch.num_rows(), |rows| {
+            let weight = self.pending_weight + weight::of_batch(batch, 0, rows);
+            weight <= most && self.fixed_bytes() + self.growing_bytes(batch, rows) <= self.memory_bytes
+        })
+    }
+
     /// Arrow bytes that the pending row group shall have: what is left of the chunk in equal parts.
-    fn group_weight(&self) -> usize {
-        let most = self.most_weight();
+    fn group_weight(&self, batch: &RecordBatch) -> usize {
+        let most = self.most_weight(batch);
         let left = (self.left_in_chunk() / self.sizes.ratio()).max(1.0);
         let groups = (left / most as f64).ceil();
         ((left / groups) as usize).clamp(1, most)
     }
 
-    /// Arrow bytes that a row group may have at most. The memory must hold all its rows, and its largest column once
-    /// more as pages, which may be nearly all of it and grow by a sixth when nothing in it can be compressed.
-    fn most_weight(&self) -> usize {
-        let room = self.memory_bytes.saturating_sub(self.working_bytes());
-        ((room as f64 / (self.slack + 1.2)) as usize).clamp(1, ROW_GROUP_BYTES)
+    /// Arrow bytes that a row group may have at most, if its rows go on as they are in `batch`.
+    fn most_weight(&self, batch: &RecordBatch) -> usize {
+        let rows = batch.num_rows();
+        let weight = self.pending_weight + weight::of_batch(batch, 0, rows);
+        let room = self.memory_bytes.saturating_sub(self.fixed_bytes());
+        let most = room as f64 * weight as f64 / self.growing_bytes(batch, rows) as f64;
+        (most as usize).clamp(1, ROW_GROUP_BYTES)
+    }
+
+    /// What a row group takes with `rows` rows of a batch added: all its rows, and its largest column once more as pages,
+    /// which may grow by a sixth when nothing in it can be compressed.
+    fn growing_bytes(&self, batch: &RecordBatch, rows: usize) -> usize {
+        let columns = self.columns.iter().zip(batch.columns());
+        let (retained, largest) = columns.fold((0, 0), |(retained, largest), (column, array)| {
+            let pages = column.paged + weight::as_pages(array.as_ref(), rows);
+            (
+                retained + column.retained + weight::retained(array, rows),
+                pages.max(largest),
+            )
+        });
+        retained + largest + largest / 5
+    }
+
+    fn fixed_bytes(&self) -> usize {
+        self.working_bytes() + PIECE_BYTES
     }
 
     /// What encoding a column takes beside its rows and its pages. A page is gathered, then put together with its
@@ -229,7 +254,8 @@ impl ParquetChunks {
         self.pending_rows += rows.num_rows();
         self.pending_weight += weight::of_batch(rows, 0, rows.num_rows());
         for (column, array) in self.columns.iter_mut().zip(rows.columns()) {
-            column.retained += weight::retained(array);
+            column.retained += weight::retained(array, array.len());
+            column.paged += weight::as_pages(array.as_ref(), array.len());
             column.pending.push(array.clone());
         }
         self.peak = self.peak.max(self.memory_bytes());
@@ -250,6 +276,7 @@ impl ParquetChunks {
             let stored = usize::try_from(chunk.close().metadata.compressed_size()).unwrap_or(0);
             self.peak = self.peak.max(held + stored + stored / 6 + working + file.pipe.len());
             held -= std::mem::take(&mut column.retained);
+            column.paged = 0;
             file.pipe.reserve(stored);
             chunk.append_to_row_group(&mut group).map_err(broken)?;
             if file.pipe.len() >= PIECE_BYTES {
@@ -265,7 +292,6 @@ impl ParquetChunks {
         self.pending_rows = 0;
         self.pending_weight = 0;
         self.longest = 0;
-        self.slack = 1.0;
         if self.left_in_chunk() <= self.chunk_bytes as f64 * (1.0 - FULL) {
             self.end_chunk(out)?;
         }

@@ -57,24 +57,39 @@ fn longest_of(array: &dyn Array) -> usize {
     }
 }
 
-/// What an array keeps alive. A builder's slack counts; an array with far more behind it is a slice of something that
-/// others hold too, and counts as its own share.
-pub(crate) fn retained(array: &ArrayRef) -> usize {
-    let own = of_rows(array.as_ref(), 0, array.len());
+/// What the first `rows` rows of an array keep alive. A builder's slack counts; an array with far more behind it is a
+/// slice of something that others hold too, and counts as its own share.
+pub(crate) fn retained(array: &ArrayRef, rows: usize) -> usize {
+    let own = of_rows(array.as_ref(), 0, rows);
     let all = array.get_array_memory_size();
     if all <= 2 * own + 4096 { all } else { own }
 }
 
-/// The most leading rows of `batch` that weigh at most `limit`; rows differ widely, so the weights are looked at.
-pub(crate) fn rows_within(batch: &RecordBatch, limit: usize) -> usize {
-    let (mut fits, mut too_many) = (0, batch.num_rows() + 1);
-    while fits + 1 < too_many {
-        let middle = fits + (too_many - fits) / 2;
-        if of_batch(batch, 0, middle) <= limit {
-            fits = middle;
+/// Bytes of the first `rows` values as plain Parquet pages, where integers below 32 bits are wider than in Arrow and an
+/// element has levels.
+pub(crate) fn as_pages(array: &dyn Array, rows: usize) -> usize {
+    let widened = match array.data_type() {
+        DataType::Int8 => 4,
+        DataType::Int16 | DataType::List(_) => 2,
+        _ => 1,
+    };
+    of_rows(array, 0, rows) * widened
+}
+
+/// The most of `rows` leading rows for which `fits` holds, if it holds for all fewer; rows differ widely, so they are
+/// looked at.
+pub(crate) fn most_rows(rows: usize, fits: impl Fn(usize) -> bool) -> usize {
+    if fits(rows) {
+        return rows;
+    }
+    let (mut most, mut too_many) = (0, rows);
+    while most + 1 < too_many {
+        let middle = most + (too_many - most) / 2;
+        if fits(middle) {
+            most = middle;
         } else {
             too_many = middle;
         }
     }
-    fits
+    most
 }

@@ -1,10 +1,12 @@
 //! One column's values on their way from the stream's fields into an Arrow builder.
 
-use arrow::array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
-use arrow::array::{ArrayRef, ArrowPrimitiveType};
+use std::sync::Arc;
+
+use arrow::array::builder::{BinaryBuilder, BooleanBuilder, GenericByteBuilder, PrimitiveBuilder, StringBuilder};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-    TimestampMicrosecondType, TimestampNanosecondType,
+    ByteArrayType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
 
@@ -166,10 +168,15 @@ impl Column {
         }
     }
 
-    /// The values so far; the column is empty afterwards and keeps its type.
+    /// The values so far; the column is empty afterwards, keeps its type, and has room for about as many again: growing
+    /// step by step would copy them and leave up to half of the memory unused.
     pub(crate) fn finish(&mut self) -> ArrayRef {
         match &mut self.cells {
-            Cells::Boolean(cells) => std::sync::Arc::new(cells.finish()),
+            Cells::Boolean(cells) => {
+                let values = cells.finish();
+                *cells = BooleanBuilder::with_capacity(room(values.len()));
+                Arc::new(values)
+            }
             Cells::Int16(cells) => primitive(cells),
             Cells::Int32(cells) => primitive(cells),
             Cells::Int64(cells) => primitive(cells),
@@ -178,9 +185,9 @@ impl Column {
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.finish(),
             Cells::Decimal { cells, .. } => primitive(cells),
             Cells::Text(cells) | Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => {
-                std::sync::Arc::new(cells.finish())
+                variable(cells)
             }
-            Cells::Binary(cells) => std::sync::Arc::new(cells.finish()),
+            Cells::Binary(cells) => variable(cells),
             Cells::Date(cells) => primitive(cells),
             Cells::Time(cells) => primitive(cells),
             Cells::Microseconds(cells) => primitive(cells),
@@ -189,8 +196,25 @@ impl Column {
     }
 }
 
+const MOST_ROOM_BYTES: usize = 8 << 20;
+
+/// A little more than there was.
+fn room(last: usize) -> usize {
+    last + last / 16
+}
+
 fn primitive<T: ArrowPrimitiveType>(cells: &mut PrimitiveBuilder<T>) -> ArrayRef {
-    std::sync::Arc::new(cells.finish())
+    let values = cells.finish();
+    *cells = PrimitiveBuilder::with_capacity(room(values.len())).with_data_type(values.data_type().clone());
+    Arc::new(values)
+}
+
+fn variable<T: ByteArrayType>(cells: &mut GenericByteBuilder<T>) -> ArrayRef {
+    let values = cells.finish();
+    // A row that is larger than a whole batch should be is no measure for the next.
+    let bytes = room(values.value_data().len()).min(MOST_ROOM_BYTES);
+    *cells = GenericByteBuilder::with_capacity(room(values.len()), bytes);
+    Arc::new(values)
 }
 
 fn cells(mapping: &ColumnMapping) -> Option<Cells> {
