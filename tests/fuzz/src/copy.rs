@@ -34,10 +34,12 @@ pub fn copy_stream(input: &[u8]) {
         .enumerate()
         .map(|(i, choice)| column(i, *choice))
         .collect();
+    let row_bytes = (usize::from(*row) + 1) * 16;
     let limits = ReadLimits {
         record_batch_bytes: 64 << 10,
         record_batch_rows: usize::from(*rows) + 1,
-        row_bytes: (usize::from(*row) + 1) * 16,
+        alone_bytes: row_bytes,
+        row_bytes,
     };
     let mut bytes = if shape & 0x80 != 0 { HEAD.to_vec() } else { Vec::new() };
     bytes.extend_from_slice(stream);
