@@ -1,17 +1,32 @@
 # Private servers for tests: sourced by tests/run. Everything lives below $servers_folder and is stopped on exit.
 
 servers_folder=
-started_pids=()
+# The processes that we started: each is the server itself.
+started=()
 
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Runs a server as the user it insists on, when we are root; otherwise as ourselves.
+# Runs a program as the user it insists on, when we are root; otherwise as ourselves.
 as_user() {
   local user=$1
   shift
-  if [ "$(id -u)" = 0 ]; then runuser -u "$user" -- "$@"; else "$@"; fi
+  if [ "$(id -u)" = 0 ]; then setpriv --reuid="$user" --regid="$user" --init-groups -- "$@"; else "$@"; fi
+}
+
+# Starts a server in the background and remembers it: start_server USER LOG PROGRAM ARGUMENTS…
+start_server() {
+  local user=$1 log=$2
+  shift 2
+  # Replacing the shell makes `$!` the server's own number, so that a signal meets the server.
+  if [ "$(id -u)" = 0 ]; then
+    exec_as=(setpriv --reuid="$user" --regid="$user" --init-groups --)
+  else
+    exec_as=()
+  fi
+  (exec "${exec_as[@]}" "$@") </dev/null >"$servers_folder/$log.log" 2>&1 &
+  started+=($!)
 }
 
 install_missing() {
@@ -66,10 +81,8 @@ start_postgres() {
   chmod 644 "$servers_folder/postgres-password"
   as_user postgres "$bin/initdb" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$servers_folder/postgres-password" --no-sync -E UTF8 --locale=C.UTF-8 >"$servers_folder/initdb.log" 2>&1
   # Durability costs time and proves nothing here; the socket stays in the private folder.
-  as_user postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
-    -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB \
-    >"$servers_folder/postgres.log" 2>&1 &
-  started_pids+=($!)
+  start_server postgres postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
+    -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB
   wait_for PostgreSQL psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
   export SQLEXTRACT_TEST_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
   command -v pgbouncer >/dev/null || export SQLEXTRACT_TEST_PGBOUNCER=/usr/sbin/pgbouncer
@@ -84,10 +97,9 @@ start_mariadb() {
   [ "$(id -u)" = 0 ] && chown mysql "$data"
   as_user mysql mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db \
     >"$servers_folder/mariadb-install.log" 2>&1
-  as_user mysql "$server" --no-defaults --datadir="$data" --port="$port" --bind-address=127.0.0.1 \
-    --socket="$data/mysql.sock" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=512M --local-infile=1 --max-allowed-packet=64M \
-    >"$servers_folder/mariadb.log" 2>&1 &
-  started_pids+=($!)
+  start_server mysql mariadb "$server" --no-defaults --datadir="$data" --port="$port" --bind-address=127.0.0.1 \
+    --socket="$data/mysql.sock" --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=512M --local-infile=1 \
+    --max-allowed-packet=64M
   wait_for MariaDB mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root -e "SELECT 1"
   # Root by TCP comes from 127.0.0.1, where name resolution is off.
   mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root \
@@ -95,17 +107,27 @@ start_mariadb() {
   export SQLEXTRACT_TEST_MYSQL="mysql://root@127.0.0.1:$port/mysql"
 }
 
+# Asks each server to end, and ends what does not within half a minute: a run must never wait for its own servers.
 stop_servers() {
-  local pid
-  for pid in "${started_pids[@]}"; do
-    # The server is the child of `runuser`; the signal reaches both.
-    pkill -INT -P "$pid" 2>/dev/null || true
+  local pid deadline=$((SECONDS + 30))
+  trap '' INT TERM
+  for pid in "${started[@]}"; do
+    kill -TERM "$pid" 2>/dev/null || true
+    # PostgreSQL would wait for its clients after TERM alone.
     kill -INT "$pid" 2>/dev/null || true
   done
-  for pid in "${started_pids[@]}"; do
-    wait "$pid" 2>/dev/null || true
+  for pid in "${started[@]}"; do
+    while running "$pid" && [ "$SECONDS" -lt "$deadline" ]; do sleep 0.1; done
+    if running "$pid"; then kill -KILL "$pid" 2>/dev/null || true; fi
   done
   [ -n "$servers_folder" ] && rm -rf "$servers_folder"
+}
+
+# Whether a process of ours is alive; what ended and was not waited for yet is a zombie.
+running() {
+  local state
+  state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || return 1
+  [ -n "$state" ] && [ "$state" != Z ]
 }
 
 start_servers() {

@@ -1,5 +1,6 @@
 //! `extract`: planner, extractor and scripter in this process, until the job has its outcome.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::lock::JobLock;
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
-use crate::settings::{DestinationChoice, SettingsFile, choose_destination, choose_source};
+use crate::settings::{DestinationChoice, SettingsFile, SourceChoice, choose_destination, choose_source};
 use crate::summary::Summary;
 use crate::tuning::Tuning;
 use crate::view::View;
@@ -42,7 +43,16 @@ pub(crate) struct Ended {
     pub(crate) failures: Option<Failures>,
 }
 
-pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result::Result<Ended, Failures> {
+/// What the command line and the settings file say, before anything is opened.
+struct Chosen {
+    source: SourceChoice,
+    destination: DestinationChoice,
+    checkpoint: PathBuf,
+    request: ExtractionRequest,
+    tuning: Tuning,
+}
+
+fn choose(args: &ExtractArgs, file: &SettingsFile) -> Result<Chosen> {
     let placeholders = Placeholders::at(chrono::Utc::now());
     let variable = |key: &str| std::env::var(key).ok();
     let source = choose_source(
@@ -58,7 +68,7 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         args.place.allow_plaintext,
         args.place.single_writer,
     )?;
-    let mut request = request::build(
+    let request = request::build(
         args,
         &file.extract,
         source.name.clone(),
@@ -68,25 +78,41 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     for target in &request.targets {
         sqlextract_ingest_sql::supports(target.platform)?;
     }
-    let mut tuning = Tuning::choose(args, &file.extract, &source)?;
+    let tuning = Tuning::choose(args, &file.extract, &source)?;
+    let checkpoint = ports::checkpoint_path(&destination, variable)?;
+    Ok(Chosen {
+        source,
+        destination,
+        checkpoint,
+        request,
+        tuning,
+    })
+}
 
+pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result::Result<Ended, Failures> {
+    let Chosen {
+        source,
+        destination,
+        checkpoint,
+        mut request,
+        mut tuning,
+    } = choose(args, file)?;
     let upload = UploadMemory {
         part_bytes: tuning.upload_part_bytes,
         threshold_bytes: tuning.upload_threshold_bytes,
     };
     let storage = ports::open_storage(&destination, upload).await?;
-    let checkpoint: Arc<dyn Checkpoint> =
-        ports::open_checkpoint(&ports::checkpoint_path(&destination, variable)?).await?;
+    let checkpoint: Arc<dyn Checkpoint> = ports::open_checkpoint(&checkpoint).await?;
     request.run = run_number(&storage, &request, args.restart).await?;
     let job = request.job_id();
     let records = JobRecords::new(Arc::clone(&storage), job.clone());
     let lock = JobLock::new(Arc::clone(&checkpoint), &job);
     let if_running = args.if_running.unwrap_or(IfRunning::Fail);
+    let style = args.progress.unwrap_or(ProgressStyle::Auto);
     if let Taken::Busy(holder) = take(&lock, if_running).await? {
         if if_running == IfRunning::Fail {
             return Err(Failure::new(Code::JobBusy, format!("{holder} is working on job {job}")).into());
         }
-        let style = args.progress.unwrap_or(ProgressStyle::Auto);
         let failures = attach::watch(checkpoint.as_ref(), &lock, &records, style).await?;
         return ended(&records, failures, 0, false).await;
     }
