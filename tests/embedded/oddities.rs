@@ -75,9 +75,10 @@ fn wide_gaps_between_keys_are_not_swept() {
             rows.len()
         );
         let most = rows.iter().max().copied().unwrap_or_default();
-        // Where a clump ends is estimated by the server: a batch may hold the clump, never more.
+        // SQLite estimates no ranges, so that nothing tells it of a clump: one batch may hold it, never more.
+        let limit = if dialect == Dialect::Mysql { 2_500 } else { 10_500 };
         assert!(
-            most <= 10_500,
+            most <= limit,
             "{dialect:?}: a batch of {most} rows where 1000 were asked for"
         );
     }

@@ -6,9 +6,13 @@ use crate::integer::{Cell, Column};
 use crate::scope::Need;
 use crate::transcript::{Stop, Transcript};
 
-/// Levels to which heavy cells are cut by estimates, each into this many parts.
+/// Levels to which every heavy cell is cut by estimates, each into this many parts.
 const LEVELS: usize = 3;
 const PARTS: u64 = 8;
+/// Levels to which a heavy cell is cut where its rows turned out to lie on one side: a clump in a span of 2^64 is found.
+const MOST_LEVELS: usize = 21;
+/// The share of a cut cell's rows above which one of its parts is no even part.
+const UNEVEN: f64 = 2.0 / PARTS as f64;
 /// Cells that are asked about at once.
 const ASKED: usize = 96;
 
@@ -37,12 +41,19 @@ pub(crate) fn weigh(
     for ((cell, rows), estimate) in weighed.iter_mut().zip(&estimates) {
         *rows = at_most_span(cell, estimate * need.rows / total, need);
     }
-    for _ in 0..LEVELS {
-        if !cut_heavy(transcript, column, &mut weighed, need)? {
+    for level in 0..MOST_LEVELS {
+        let worth_it = |cell: &Cell, rows: f64| level < LEVELS || is_clump(cell, rows, need);
+        if !cut_heavy(transcript, column, &mut weighed, need, worth_it)? {
             break;
         }
     }
     Ok(weighed)
+}
+
+/// Whether a cell's rows may still lie on one side of it.
+fn is_clump(cell: &Cell, rows: f64, need: &Need) -> bool {
+    let dense = need.unique && rows >= cell.span() / 2.0;
+    cell.density.is_none() && !dense
 }
 
 /// From what is known without asking. Unique columns give absolute numbers, others only proportions.
@@ -114,21 +125,26 @@ fn estimate(
     Ok(Some(rows))
 }
 
-/// Cuts the cells that hold many batches and asks about their parts; `false` when there is nothing to cut.
+/// Cuts the cells that hold many batches and asks about their parts; `false` when there is nothing to cut. A part that
+/// holds far more than its share comes out without a density.
 fn cut_heavy(
     transcript: &mut Transcript,
     column: &Column<'_>,
     weighed: &mut Vec<Weighed>,
     need: &Need,
+    worth_it: impl Fn(&Cell, f64) -> bool,
 ) -> Result<bool, Stop> {
     let heavy = (1.5 * need.batch).max(need.rows / 64.0);
     let mut room = transcript.room(need.questions) / PARTS as usize;
     let mut cut = Vec::new();
     for (cell, rows) in weighed.iter() {
         let wide = cell.last - cell.lo >= u128::from(PARTS);
-        let chosen = *rows > heavy && wide && room > 0;
+        let chosen = *rows > heavy && wide && room > 0 && worth_it(cell, *rows);
         room -= usize::from(chosen);
         cut.push(if chosen { cell.cut(PARTS) } else { Vec::new() });
+    }
+    if cut.iter().all(Vec::is_empty) {
+        return Ok(false);
     }
     let ranges: Vec<Range> = cut.iter().flatten().map(|part| range_of(column, part)).collect();
     let Some(estimates) = transcript.estimates(ranges)? else {
@@ -144,11 +160,12 @@ fn cut_heavy(
         let of_parts: Vec<f64> = estimates.by_ref().take(parts.len()).collect();
         let total = of_parts.iter().sum::<f64>().max(1.0);
         refined.extend(parts.iter().zip(of_parts).map(|(part, part_rows)| {
-            let even = Cell {
-                density: Some(cell.density.unwrap_or(1.0)),
+            let even = part_rows <= total * UNEVEN;
+            let part = Cell {
+                density: even.then(|| cell.density.unwrap_or(1.0)),
                 ..*part
             };
-            (even, at_most_span(part, rows * part_rows / total, need))
+            (part, at_most_span(&part, rows * part_rows / total, need))
         }));
     }
     *weighed = refined;

@@ -125,6 +125,19 @@ fn clusters_far_apart_are_found() {
 }
 
 #[test]
+fn a_clump_between_even_ids_is_found_by_the_optimizers_estimates() {
+    // Half of the rows in a clump, the others far apart: look-ups at a distance see even gaps everywhere.
+    for at in [1, 1_000_123_456] {
+        let clump = (0..10_000).map(|i| at + i);
+        let table = Table::integers(clump.chain((1..10_000).map(|i| i * 200_000)), Estimates::Exact);
+        let (split, cost) = plan(&table, Dialect::Mysql, 1_000);
+        assert!((15..=40).contains(&split.batches), "{}", split.batches);
+        assert!(largest(&table, &split) <= 2_000, "{}", largest(&table, &split));
+        assert!(cost.questions <= 600, "{cost:?}");
+    }
+}
+
+#[test]
 fn an_integer_key_of_few_values_is_refined_by_the_next_column() {
     for (estimates, dialect) in [(Estimates::Exact, Dialect::Mysql), (Estimates::None, Dialect::Sqlite)] {
         let tenants = [(7, 20_000), (1_000_000, 60_000), (2_000_000_000, 20_000)];
