@@ -121,7 +121,7 @@ impl Bucket {
 
     /// Reads an object, or a part of it that is not empty.
     pub(super) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Bytes>> {
-        let mut broken = String::new();
+        let mut broken = (Code::StorageUnreachable, String::new());
         for _ in 0..READS {
             let mut request = self.client.get_object().bucket(&self.name).key(self.full_key(key));
             if let Some(Range { start, end }) = range {
@@ -146,11 +146,11 @@ impl Bucket {
             let bytes = match collecting.await {
                 Ok(Ok(whole)) => whole.into_bytes(),
                 Ok(Err(error)) => {
-                    broken = error.to_string();
+                    broken = broken_body(&error);
                     continue;
                 }
                 Err(_) => {
-                    broken = "the body took too long".to_owned();
+                    broken = (Code::StorageUnreachable, "the body took too long".to_owned());
                     continue;
                 }
             };
@@ -161,7 +161,8 @@ impl Bucket {
             };
         }
         let message = format!("cannot read {} whole", self.shown(key));
-        Err(Failure::new(Code::StorageUnreachable, message).because(broken))
+        let (code, reason) = broken;
+        Err(Failure::new(code, message).because(reason))
     }
 
     pub(super) fn out_of_range(&self, key: &str, range: Range<u64>, bytes: u64) -> Failure {
@@ -211,5 +212,15 @@ impl Bucket {
                 }
             }
         }
+    }
+}
+
+/// Why a body did not arrive whole: it broke off, or it is not what was stored.
+fn broken_body(error: &(dyn std::error::Error + 'static)) -> (Code, String) {
+    let mismatch = std::iter::successors(Some(error), |cause| cause.source())
+        .find_map(|cause| cause.downcast_ref::<aws_smithy_checksums::body::validate::Error>());
+    match mismatch {
+        Some(mismatch) => (Code::StorageCorrupt, mismatch.to_string()),
+        None => (Code::StorageUnreachable, error.to_string()),
     }
 }

@@ -321,7 +321,7 @@ async fn flipped_bits_are_noticed_and_never_stored_or_handed_out() {
     });
     storage.create("never", Bytes::from_static(b"right")).await.unwrap_err();
     let failure = storage.read("sent", None).await.unwrap_err();
-    assert_eq!(failure.code, Code::StorageUnreachable);
+    assert_eq!(failure.code, Code::StorageCorrupt, "{failure:?}");
     served.server.set_faults(Faults::default());
     assert_eq!(stored(&storage, "never").await, None);
 }
