@@ -63,10 +63,10 @@ fn postgresql_survives_kills_at_random_moments() {
 
 #[test]
 fn mariadb_survives_kills_at_random_moments() {
-    survives(Dialect::Mysql, 60_000, if full_size() { 10 } else { 3 }, 12);
+    survives(Dialect::Mysql, 60_000, if full_size() { 20 } else { 3 }, 12);
 }
 
 #[test]
 fn sqlite_survives_kills_at_random_moments() {
-    survives(Dialect::Sqlite, 60_000, if full_size() { 10 } else { 3 }, 13);
+    survives(Dialect::Sqlite, 60_000, if full_size() { 20 } else { 3 }, 13);
 }

@@ -159,3 +159,30 @@ fn a_dry_run_shows_the_command_of_a_query_as_it_must_be_typed() {
     let run = scenario.start(shell).wait().exits(0).outcome("completed");
     assert_eq!(run.json["tables"][0]["rows"], 1, "{}", run.stdout);
 }
+
+#[test]
+fn what_would_write_to_the_source_is_refused_by_the_source() {
+    let written = "CREATE TABLE touched (n integer); CREATE TABLE orders (id integer PRIMARY KEY);
+         INSERT INTO orders VALUES (1), (2);";
+    for (dialect, function, query) in [
+        (
+            Dialect::Postgres,
+            "CREATE FUNCTION spy() RETURNS integer LANGUAGE sql AS 'INSERT INTO touched VALUES (1) RETURNING 1';",
+            "SELECT id, spy() AS n FROM orders",
+        ),
+        (
+            Dialect::Mysql,
+            "DELIMITER //\nCREATE FUNCTION spy() RETURNS integer BEGIN INSERT INTO touched VALUES (1); RETURN 1; END //\n",
+            "SELECT id, spy() AS n FROM orders",
+        ),
+        (Dialect::Sqlite, "", "INSERT INTO touched VALUES (1) RETURNING n"),
+    ] {
+        let database = Database::new(dialect);
+        database.run(&format!("{written}\n{function}"));
+        let scenario = Scenario::new();
+        let run = scenario.extract(&database.url(), &["--query", &format!("q={query}")]);
+        assert_ne!(run.exit, 0, "{dialect:?}: {}", run.stderr);
+        assert_eq!(run.json["error"]["class"], "permanent", "{dialect:?}: {}", run.stderr);
+        assert!(database.rows("SELECT n FROM touched;").is_empty(), "{dialect:?}");
+    }
+}
