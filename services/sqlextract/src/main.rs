@@ -32,6 +32,11 @@ use args::{Cli, Command, ConfigCommand, ExtractArgs, LogStyle};
 use report::Failures;
 use settings::SettingsFile;
 
+/// Gives freed memory back to the system. The C library's allocator keeps large values where it likes after the first
+/// few, so that the budget for data in flight would bound what is used but not what the process holds.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
