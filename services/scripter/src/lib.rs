@@ -1,11 +1,13 @@
 //! The scripter: a completed extraction becomes one script per target, stored and announced.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use sqlextract_ingest_sql::{ScriptOptions, render};
+use sqlextract_ingest_sql::{Script, ScriptOptions, TargetOptions, render};
 use sqlextract_model::{
-    Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Result, Target,
+    Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Platform, Result,
+    Target,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{
@@ -22,6 +24,7 @@ pub struct Scripter {
     ports: Arc<Ports>,
     /// The destination that the events' jobs are in.
     destination: String,
+    targets: BTreeMap<Platform, TargetOptions>,
     retry: RetryPolicy,
     progress: Arc<dyn ProgressSink>,
 }
@@ -31,9 +34,17 @@ impl Scripter {
         Self {
             ports,
             destination,
+            targets: BTreeMap::new(),
             retry,
             progress,
         }
+    }
+
+    /// With what the settings say about targets.
+    #[must_use]
+    pub fn with_targets(mut self, targets: BTreeMap<Platform, TargetOptions>) -> Self {
+        self.targets = targets;
+        self
     }
 
     /// Serves completions until the shutdown, then drains.
@@ -54,10 +65,9 @@ impl Scripter {
             ));
         };
         for target in &record.request.targets {
-            let script = render_script(&records, target, &ScriptOptions::new(records.location())).await?;
-            let location = records.put_script(target.platform, &script).await?;
-            self.progress.script_written(job, target.platform, &location);
-            self.announce(job, target, location, script).await?;
+            let written = write_script(&records, target, &self.targets).await?;
+            self.progress.script_written(job, target.platform, &written.key);
+            self.announce(job, target, written.key, written.text).await?;
         }
         Ok(())
     }
@@ -80,8 +90,36 @@ impl Scripter {
     }
 }
 
+/// A script in storage.
+#[derive(Debug)]
+pub struct WrittenScript {
+    /// Relative to the destination.
+    pub key: String,
+    pub text: String,
+}
+
+/// Renders a target's script and stores it beside the job. Whoever asks, with the same settings the bytes are the same.
+pub async fn write_script(
+    records: &JobRecords,
+    target: &Target,
+    targets: &BTreeMap<Platform, TargetOptions>,
+) -> Result<WrittenScript> {
+    let settings = targets.get(&target.platform).cloned().unwrap_or_default();
+    let script = render_script(records, target, &ScriptOptions::of(records.location(), settings)).await?;
+    for what in &script.fill_in {
+        tracing::warn!(job.id = %records.job(), target = %target.platform, "the script waits to be filled in: {what}");
+    }
+    for note in &script.notes {
+        tracing::info!(job.id = %records.job(), target = %target.platform, "{note}");
+    }
+    let key = records
+        .put_script(target.platform, script.language, &script.text)
+        .await?;
+    Ok(WrittenScript { key, text: script.text })
+}
+
 /// Renders the script of a finished extraction from its stored manifest alone.
-pub async fn render_script(records: &JobRecords, target: &Target, options: &ScriptOptions) -> Result<String> {
+pub async fn render_script(records: &JobRecords, target: &Target, options: &ScriptOptions) -> Result<Script> {
     let stored = records.manifest().await?.ok_or_else(|| {
         Failure::new(
             Code::StorageMissing,

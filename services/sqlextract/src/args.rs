@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Ask for the end of a job; what is committed stays, and its outcome is `cancelled`.
     #[command(after_help = "Example:\n  sqlextract cancel --job orders-1a2b3c4d --output s3://lake/shop")]
     Cancel(CancelArgs),
-    /// Make a sample SQLite database, extract it, render its script, and show the commands.
+    /// Make a sample SQLite database, extract it, render the scripts of all targets, and show the commands.
     Demo(DemoArgs),
     /// Show settings.
     #[command(subcommand)]
@@ -307,15 +307,19 @@ pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) job: JobArgs,
 
-    /// The platform that will load the chunks; NAME=TABLE names its table.
+    /// The platform that will load the chunks: snowflake, bigquery, databricks, postgres, mssql; NAME=TABLE names its table.
     #[arg(long, value_name = "NAME[=TABLE]")]
     pub(crate) target: String,
+
+    /// A key of the target's settings, as in `[scripter.targets.NAME]`: --set stage=RAW.LANDING --set mode=replace. Repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 
     /// The chunks' format, checked against the extraction.
     #[arg(long, value_name = "parquet|csv")]
     pub(crate) format: Option<Format>,
 
-    /// Load in parallel as the platform does it.
+    /// Load in parallel as the platform does it: with 4 sessions where it loads by sessions.
     #[arg(long)]
     pub(crate) parallel_load: bool,
 

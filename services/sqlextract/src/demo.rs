@@ -1,9 +1,9 @@
-//! `demo`: the main job on a sample database that it makes itself.
+//! `demo`: the main job on a sample database that it makes itself, with the scripts of all targets.
 
 use std::path::Path;
 
 use rusqlite::Connection;
-use sqlextract_model::{Code, Failure, Result};
+use sqlextract_model::{Code, Failure, Platform, Result};
 
 use crate::args::{DemoArgs, ExtractArgs, JobArgs, PlaceArgs, SelectionArgs, VerifyArgs};
 use crate::extract;
@@ -32,8 +32,10 @@ pub(crate) async fn run(args: &DemoArgs, file: &SettingsFile) -> std::result::Re
         .map_err(|e| Failures::from(Failure::new(Code::Defect, "making the sample panicked").because(e)))??;
     let source = format!("sqlite://{}", database.display());
     let output = args.dir.join("out").display().to_string();
+    let targets: Vec<_> = Platform::ALL.iter().map(|p| p.as_str()).collect();
+    let targets = targets.join(",");
     crate::print_line(&format!(
-        "made {} with {rows} orders\n\n$ sqlextract extract --source {source} --table 'main.*' --output {output} --target postgres --restart",
+        "made {} with {rows} orders\n\n$ sqlextract extract --source {source} --table 'main.*' --output {output} --target {targets} --restart",
         database.display()
     ));
     let extract_args = ExtractArgs {
@@ -46,7 +48,7 @@ pub(crate) async fn run(args: &DemoArgs, file: &SettingsFile) -> std::result::Re
             output: Some(output.clone()),
             ..PlaceArgs::default()
         },
-        target: vec!["postgres".to_owned()],
+        target: Platform::ALL.iter().map(ToString::to_string).collect(),
         restart: true,
         ..ExtractArgs::default()
     };

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::Checkpoint;
 use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
-use sqlextract_ingest_sql::ScriptOptions;
 use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result};
 use sqlextract_planner::{Planner, PlannerSettings};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
 use sqlextract_runtime::{
     Gate, Machine, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Sampler, Shutdown, StopCause,
 };
-use sqlextract_scripter::{Scripter, render_script};
+use sqlextract_scripter::{Scripter, write_script};
 use sqlextract_storage::{JobRecords, Storage};
 
 use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
@@ -76,7 +75,8 @@ fn choose(args: &ExtractArgs, file: &SettingsFile) -> Result<Chosen> {
         &placeholders,
     )?;
     for target in &request.targets {
-        sqlextract_ingest_sql::supports(target.platform)?;
+        sqlextract_ingest_sql::check_format(target.platform, request.format)?;
+        file.target(target.platform).check(target.platform)?;
     }
     let tuning = Tuning::choose(args, &file.extract, &source)?;
     let checkpoint = ports::checkpoint_path(&destination, variable)?;
@@ -127,10 +127,10 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         (destination.name.clone(), Arc::clone(&storage)),
         checkpoint,
     ));
-    let embedded = Embedded::start(args, &tuning, ports, &request, &destination)?;
+    let embedded = Embedded::start(args, file, &tuning, ports, &request, &destination)?;
     let mut failures = embedded.until_the_end(&request).await;
     if failures.is_empty()
-        && let Err(failure) = add_scripts(&records, &request).await
+        && let Err(failure) = add_scripts(&records, &request, file).await
     {
         failures.push(failure);
     }
@@ -171,15 +171,14 @@ async fn ended(
 }
 
 /// Writes the scripts that this command asks for and the job was not asked for when it began.
-async fn add_scripts(records: &JobRecords, request: &ExtractionRequest) -> Result<()> {
+async fn add_scripts(records: &JobRecords, request: &ExtractionRequest, file: &SettingsFile) -> Result<()> {
     let there = records
         .job_record()
         .await?
         .map(|record| record.request.targets)
         .unwrap_or_default();
     for target in request.targets.iter().filter(|target| !there.contains(target)) {
-        let script = render_script(records, target, &ScriptOptions::new(records.location())).await?;
-        records.put_script(target.platform, &script).await?;
+        write_script(records, target, &file.scripter.targets).await?;
     }
     Ok(())
 }
@@ -208,6 +207,7 @@ struct Embedded {
 impl Embedded {
     fn start(
         args: &ExtractArgs,
+        file: &SettingsFile,
         tuning: &Tuning,
         ports: Arc<Ports>,
         request: &ExtractionRequest,
@@ -252,12 +252,8 @@ impl Embedded {
             progress: Arc::clone(&progress),
             shutdown: shutdown.clone(),
         }));
-        let scripter = Arc::new(Scripter::new(
-            Arc::clone(&ports),
-            request.destination.clone(),
-            retry,
-            progress,
-        ));
+        let scripter = Scripter::new(Arc::clone(&ports), request.destination.clone(), retry, progress);
+        let scripter = Arc::new(scripter.with_targets(file.scripter.targets.clone()));
         if tuning.workers.adapt {
             let (bounds, source) = (tuning.workers.bounds(), ports.source(&request.source)?);
             let sampler = Sampler::new(gate.clone(), bounds, source, Machine::new(), budget);

@@ -6,7 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, Result};
+use sqlextract_ingest_sql::TargetOptions;
+use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, Platform, Result};
 
 /// A secret that does not print.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -39,6 +40,17 @@ pub(crate) struct SettingsFile {
     pub(crate) destinations: BTreeMap<String, DestinationEntry>,
     #[serde(default)]
     pub(crate) extract: ExtractEntry,
+    #[serde(default)]
+    pub(crate) scripter: ScripterEntry,
+}
+
+/// `[scripter]`: what scripts need to know about their targets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScripterEntry {
+    /// `[scripter.targets.PLATFORM]`.
+    #[serde(default)]
+    pub(crate) targets: BTreeMap<Platform, TargetOptions>,
 }
 
 /// `[sources.NAME]`: one of `url` and `url_file`.
@@ -110,6 +122,11 @@ fn parsed<T: std::str::FromStr<Err = String>>(key: &str, text: Option<&str>) -> 
 }
 
 impl SettingsFile {
+    /// What the file says about a target.
+    pub(crate) fn target(&self, platform: Platform) -> TargetOptions {
+        self.scripter.targets.get(&platform).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let unreadable = |e: std::io::Error| {
             Failure::new(Code::ConfigInvalid, format!("{} cannot be read", path.display())).because(e)

@@ -35,13 +35,8 @@ impl Summary {
     ) -> Result<Self> {
         let manifest = records.manifest().await?.map(|stored| stored.record);
         let mut scripts = Vec::new();
-        for platform in records.scripts().await? {
-            let key = format!(
-                "{}/{}/ingest/{platform}.sql",
-                location.trim_end_matches('/'),
-                records.job()
-            );
-            scripts.push((platform, key));
+        for (platform, key) in records.scripts().await? {
+            scripts.push((platform, format!("{}/{key}", location.trim_end_matches('/'))));
         }
         Ok(Self {
             job: records.job().to_string(),

@@ -1,67 +1,70 @@
-//! Scripts that load a finished extraction, one file of this crate per platform.
+//! Scripts that load a finished extraction, one module of this crate per platform.
 //!
-//! [`render`] checks the manifest (`load`) and hands what holds on every platform to the platform's file. Names of the
-//! source are untrusted: they reach a script only through `quote`, and comments only through its escapes. No value of
-//! the data and no credential ever reaches a script.
+//! [`render`] checks the manifest (`load`), decides what goes where (`plan`), and puts the text together (`script`).
+//! A platform is one module with an implementation of `plan::Dialect`, listed in `dialect`, and one in `quote`.
 //!
-//! A platform is one module with a function from [`load::Load`] to text; it is listed in [`render`].
+//! Names of the source are untrusted: they reach a script only through `quote`, and comments only through its escapes.
+//! No value of the data and no credential ever reaches a script.
 
+mod advice;
+mod bigquery;
+mod compare;
+mod databricks;
+mod driver;
+mod facts;
+mod finding;
+mod groups;
 mod load;
+mod mssql;
+mod names;
+mod options;
+mod plan;
 mod postgres;
 mod quote;
+mod script;
+mod snowflake;
 
-use sqlextract_model::{Code, Digest, Failure, Manifest, ManifestEntry, Platform, Result, Target};
+use sqlextract_model::{Digest, FileFormat, Manifest, ManifestEntry, Platform, Result, Target};
 
-/// What a script depends on beside the manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScriptOptions {
-    /// Where the job's destination is, as people and scripts reach it: an absolute folder or `s3://BUCKET/PREFIX`.
-    /// Never a credential.
-    pub location: String,
-}
+pub use options::{Case, Mode, OnError, ScriptOptions, TargetOptions};
+pub use script::Script;
 
-impl ScriptOptions {
-    pub fn new(location: impl Into<String>) -> Self {
-        Self {
-            location: location.into(),
-        }
-    }
-}
+use plan::Dialect;
 
 /// Renders the script that loads a finished extraction into `target`. Equal arguments give equal bytes.
 ///
 /// `sha256` is of the manifest's head as stored; `entries` are the lines of all its pages, in any order.
 ///
-/// Fails with `manifest_unreadable` where manifest and entries do not fit together, and with `usage_invalid` for a job
-/// that was not completed, a platform that is not available, or names that the platform cannot have.
+/// Fails with `manifest_unreadable` where manifest and entries do not fit together, with `usage_invalid` or
+/// `type_unsupported` for a job that was not completed and for names, types and values that the platform cannot have,
+/// and with `config_invalid` for settings that mean nothing.
 pub fn render<'m>(
     manifest: &'m Manifest,
     sha256: &Digest,
     entries: impl IntoIterator<Item = &'m ManifestEntry>,
     target: &Target,
     options: &ScriptOptions,
-) -> Result<String> {
-    let platform = match target.platform {
-        Platform::Postgres => postgres::script,
-        Platform::Snowflake | Platform::Bigquery | Platform::Databricks | Platform::Mssql => {
-            return Err(unavailable(target.platform));
-        }
-    };
-    platform(&load::check(manifest, sha256, entries, target, options)?)
+) -> Result<Script> {
+    let load = load::check(manifest, sha256, entries, target, options)?;
+    let dialect = dialect(target.platform);
+    let plan = plan::decide(&load, &options.target, dialect)?;
+    Ok(script::write(&plan, dialect))
 }
 
-/// Whether this version writes scripts for the platform; the failure says what it offers instead.
-pub fn supports(platform: Platform) -> Result<()> {
-    match platform {
-        Platform::Postgres => Ok(()),
-        Platform::Snowflake | Platform::Bigquery | Platform::Databricks | Platform::Mssql => Err(unavailable(platform)),
+/// Whether the platform reads files of this format; the failure says which it reads. For use before an extraction.
+pub fn check_format(platform: Platform, format: FileFormat) -> Result<()> {
+    match dialect(platform).format_problem(format) {
+        None => Ok(()),
+        Some(finding) => Err(finding.about(&format!("`--target {platform}`:")).failure()),
     }
 }
 
-fn unavailable(platform: Platform) -> Failure {
-    Failure::new(
-        Code::UsageInvalid,
-        format!("scripts for {platform} are not available in this version"),
-    )
-    .remedy("Use `--target postgres`.")
+fn dialect(platform: Platform) -> &'static dyn Dialect {
+    match platform {
+        Platform::Snowflake => &snowflake::Snowflake,
+        Platform::Bigquery => &bigquery::Bigquery,
+        Platform::Databricks => &databricks::Databricks,
+        Platform::Postgres => &postgres::Postgres,
+        Platform::Mssql => &mssql::Mssql,
+    }
 }

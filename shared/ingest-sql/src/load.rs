@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use sqlextract_model::{
-    ChunkRecord, ChunkType, Code, ColumnAggregate, Digest, Failure, Manifest, ManifestEntry, ManifestTable, ObjectKey,
-    Outcome, Result, TableName, Target,
+    ChunkRecord, Code, ColumnMapping, Digest, Failure, Manifest, ManifestEntry, ManifestTable, ObjectKey, Outcome,
+    Result, TableName, Target,
 };
 
 use crate::ScriptOptions;
+use crate::facts::Facts;
 
 /// A finished extraction, and where it goes.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Load<'m> {
     pub(crate) sha256: Digest,
     /// The manifest, as `sqlextract cat` takes it.
     pub(crate) manifest_location: String,
+    /// The destination of the job, without a slash at its end.
+    pub(crate) root: String,
     /// The job's folder, where it is on a local disk.
     pub(crate) local_folder: Option<String>,
     pub(crate) tables: Vec<TableLoad<'m>>,
@@ -35,6 +38,13 @@ pub(crate) struct ChunkLoad<'m> {
     pub(crate) record: &'m ChunkRecord,
     /// Every date and timestamp is within the years 1 to 9999, which all platforms read alike.
     pub(crate) plain_dates: bool,
+}
+
+impl ChunkLoad<'_> {
+    /// The last part of the key, which no other chunk of the table has.
+    pub(crate) fn file_name(&self) -> &str {
+        self.record.key.rsplit('/').next().unwrap_or_default()
+    }
 }
 
 /// Puts manifest and entries together, or says where they do not fit.
@@ -89,6 +99,7 @@ pub(crate) fn check<'m>(
         manifest,
         sha256: *sha256,
         manifest_location: format!("{root}/{manifest_key}"),
+        root: root.to_owned(),
         local_folder: root.starts_with('/').then(|| format!("{root}/{}", manifest.job)),
         tables,
     })
@@ -119,12 +130,10 @@ fn add<'m>(manifest: &Manifest, load: &mut TableLoad<'m>, entry: &'m ManifestEnt
             &format!("batch {} is of another generation", entry.batch),
         ));
     }
-    let plain_dates = table
-        .columns
-        .iter()
-        .zip(&entry.columns)
-        .all(|(column, facts)| is_plain(&column.chunk, facts))
-        && table.columns.len() == entry.columns.len();
+    let in_plain_years = |column: &ColumnMapping| {
+        Facts::of(entry.rows, column, &entry.columns).in_plain_years(&column.chunk) == Some(true)
+    };
+    let plain_dates = table.columns.iter().all(in_plain_years);
     for record in &entry.chunks {
         if !is_chunk_of(manifest, table, &record.key) {
             return Err(misfit(&entry.table, "a chunk's key is none that this program writes"));
@@ -144,23 +153,6 @@ fn is_chunk_of(manifest: &Manifest, of: &ManifestTable, relative: &str) -> bool 
             ..
         }) => table == of.segment && generation == of.generation && extension == manifest.format.extension(),
         _ => false,
-    }
-}
-
-/// 0001-01-01 and 9999-12-31, in days since 1970.
-const PLAIN_DAYS: (i128, i128) = (-719_162, 2_932_896);
-const DAY_MICROSECONDS: i128 = 86_400_000_000;
-
-fn is_plain(chunk: &ChunkType, facts: &ColumnAggregate) -> bool {
-    let unit = match chunk {
-        ChunkType::Date => 1,
-        ChunkType::Timestamp { .. } => DAY_MICROSECONDS,
-        _ => return true,
-    };
-    let days = |text: &Option<String>| text.as_ref()?.parse::<i128>().ok().map(|n| n.div_euclid(unit));
-    match (days(&facts.min), days(&facts.max)) {
-        (Some(min), Some(max)) => PLAIN_DAYS.0 <= min && max <= PLAIN_DAYS.1,
-        _ => facts.count == 0,
     }
 }
 

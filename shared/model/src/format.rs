@@ -60,6 +60,11 @@ named! {
     }
 }
 
+named! {
+    /// What runs a script, and the ending of its name.
+    ScriptLanguage { Sql "sql" Shell "sh" }
+}
+
 /// Format, compression and level of a job's chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileFormat {

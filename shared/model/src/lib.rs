@@ -26,7 +26,7 @@ pub use column::{Cast, ChunkType, ColumnMapping, Lossy, SourceColumn, TimestampU
 pub use commit::{ChunkRecord, ColumnAggregate, CommitRecord};
 pub use digest::{Digest, canonical_hash};
 pub use failure::{Blame, Class, Code, Failure, Result};
-pub use format::{Compression, Dialect, FileFormat, Format, Platform};
+pub use format::{Compression, Dialect, FileFormat, Format, Platform, ScriptLanguage};
 pub use id::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId};
 pub use key::{KeyColumn, KeyKind, KeyRange, KeyValue};
 pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome, Totals};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId, Platform, TableSegment};
+use crate::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId, Platform, ScriptLanguage, TableSegment};
 
 /// An object of a job, relative to the destination's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -54,6 +54,7 @@ pub enum ObjectKey {
     Script {
         job: JobId,
         platform: Platform,
+        language: ScriptLanguage,
     },
 }
 
@@ -111,10 +112,14 @@ impl ObjectKey {
                 job,
                 page: numbered(page, "page-", ".jsonl")?,
             },
-            ["ingest", script] => Self::Script {
-                job,
-                platform: script.strip_suffix(".sql")?.parse().ok()?,
-            },
+            ["ingest", script] => {
+                let (platform, language) = script.split_once('.')?;
+                Self::Script {
+                    job,
+                    platform: platform.parse().ok()?,
+                    language: language.parse().ok()?,
+                }
+            }
             ["plan", table, head] if head.ends_with(".json") => Self::PlanHead {
                 job,
                 table: TableSegment::parse(table)?,
@@ -199,7 +204,11 @@ impl fmt::Display for ObjectKey {
             Self::Manifest { job } => write!(f, "{job}/manifest.json"),
             Self::ManifestPage { job, page } => write!(f, "{job}/manifest/page-{page:05}.jsonl"),
             Self::Cancel { job } => write!(f, "{job}/cancel.json"),
-            Self::Script { job, platform } => write!(f, "{job}/ingest/{platform}.sql"),
+            Self::Script {
+                job,
+                platform,
+                language,
+            } => write!(f, "{job}/ingest/{platform}.{language}"),
         }
     }
 }
@@ -256,6 +265,7 @@ mod tests {
             ObjectKey::Script {
                 job,
                 platform: Platform::Snowflake,
+                language: ScriptLanguage::Sql,
             },
         ]
     }

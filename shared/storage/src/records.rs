@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlextract_model::{
     Batch, BatchIndex, Code, CommitRecord, Digest, Epoch, EpochRecord, Failure, Generation, JobId, JobRecord, Manifest,
-    ManifestEntry, ObjectKey, PlanId, Platform, Result, TablePlan, TableSegment,
+    ManifestEntry, ObjectKey, PlanId, Platform, Result, ScriptLanguage, TablePlan, TableSegment,
 };
 
 use crate::{Created, ObjectInfo, Storage, Upload};
@@ -269,10 +269,11 @@ impl JobRecords {
     }
 
     /// Stores a script and returns its key.
-    pub async fn put_script(&self, platform: Platform, script: &str) -> Result<String> {
+    pub async fn put_script(&self, platform: Platform, language: ScriptLanguage, script: &str) -> Result<String> {
         let key = ObjectKey::Script {
             job: self.job.clone(),
             platform,
+            language,
         }
         .to_string();
         self.storage
@@ -281,21 +282,21 @@ impl JobRecords {
         Ok(key)
     }
 
-    /// The platforms that have a script.
-    pub async fn scripts(&self) -> Result<Vec<Platform>> {
+    /// The scripts that are there, by platform, with their keys.
+    pub async fn scripts(&self) -> Result<Vec<(Platform, String)>> {
         let listed = self
             .storage
             .list(&format!("{}ingest/", ObjectKey::job_prefix(&self.job)))
             .await?;
-        let mut platforms: Vec<_> = listed
+        let mut scripts: Vec<_> = listed
             .iter()
             .filter_map(|object| match ObjectKey::parse(&object.key) {
-                Some(ObjectKey::Script { platform, .. }) => Some(platform),
+                Some(ObjectKey::Script { platform, .. }) => Some((platform, object.key.clone())),
                 _ => None,
             })
             .collect();
-        platforms.sort_unstable();
-        Ok(platforms)
+        scripts.sort_unstable();
+        Ok(scripts)
     }
 
     /// Makes this job the one that commands take when none is named.

@@ -1,48 +1,20 @@
 //! Columns of a PostgreSQL table, from those of the manifest.
 
-use std::collections::HashSet;
+use sqlextract_model::{Cast, ChunkType, ColumnMapping, Dialect, TimestampUnit};
 
-use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Dialect, Failure, ManifestTable, Result, TimestampUnit};
+use crate::finding::Finding;
+use crate::plan::TargetColumn;
+use crate::quote::postgres::literal;
 
-use crate::quote::{postgres_identifier, postgres_name_problem};
-
-/// Most columns of a table.
-const MOST_COLUMNS: usize = 1600;
 /// Longest declared length of a text.
 const LONGEST_TEXT: u32 = 10_485_760;
 const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];
 
-/// What PostgreSQL cannot have.
-pub(super) fn findings(table: &ManifestTable) -> Vec<String> {
-    let mut findings = Vec::new();
-    let mut seen = HashSet::new();
-    if table.columns.len() > MOST_COLUMNS {
-        findings.push(format!("it has {} columns, over {MOST_COLUMNS}", table.columns.len()));
-    }
-    for ColumnMapping { name, .. } in &table.columns {
-        findings.extend(postgres_name_problem(name).map(|problem| format!("column {name:?} {problem}")));
-        if SYSTEM_COLUMNS.contains(&name.as_str()) {
-            findings.push(format!("column {name:?} has the name of a system column"));
-        }
-        if !seen.insert(name) {
-            findings.push(format!("column {name:?} occurs twice"));
-        }
-    }
-    findings
+pub(super) fn is_system(name: &str) -> bool {
+    SYSTEM_COLUMNS.contains(&name)
 }
 
-/// The columns of a CREATE TABLE, one a line.
-pub(super) fn definitions(source: Dialect, table: &ManifestTable) -> Result<String> {
-    let mut lines = Vec::with_capacity(table.columns.len());
-    for column in &table.columns {
-        let not_null = if column.nullable { "" } else { " NOT NULL" };
-        let kind = column_type(source, column).map_err(|f| f.table(&table.table).column(&column.name))?;
-        lines.push(format!("  {} {kind}{not_null}", postgres_identifier(&column.name)));
-    }
-    Ok(lines.join(",\n"))
-}
-
-pub(super) fn column_type(source: Dialect, column: &ColumnMapping) -> Result<String> {
+pub(super) fn column_type(source: Dialect, column: &ColumnMapping) -> Result<String, Finding> {
     let kind = match &column.chunk {
         ChunkType::Boolean => "boolean",
         ChunkType::Int8 | ChunkType::Int16 => "smallint",
@@ -72,12 +44,12 @@ pub(super) fn column_type(source: Dialect, column: &ColumnMapping) -> Result<Str
             unit: TimestampUnit::Nanosecond,
             ..
         } => {
-            return Err(Failure::new(
-                Code::TypeUnsupported,
-                format!("PostgreSQL would round the nanoseconds of column {}", column.name),
+            return Err(Finding::value(
+                "holds nanoseconds, which PostgreSQL would round",
+                "Extract the column as text with `--column-type T.C=text`.",
             ));
         }
-        ChunkType::List(_) => "jsonb",
+        ChunkType::List(element) => return array(element),
     };
     Ok(kind.to_owned())
 }
@@ -130,4 +102,74 @@ fn base(declared: &str) -> (&str, Option<u32>) {
         _ => declared,
     };
     (name, arguments.parse().ok())
+}
+
+/// `cat` writes lists as the literals of arrays.
+fn array(element: &ChunkType) -> Result<String, Finding> {
+    let kind = match element {
+        ChunkType::Boolean => "boolean",
+        ChunkType::Int8 | ChunkType::Int16 => "smallint",
+        ChunkType::Int32 => "integer",
+        ChunkType::Int64 => "bigint",
+        ChunkType::Float32 => "real",
+        ChunkType::Float64 => "double precision",
+        ChunkType::Decimal { .. } => "numeric",
+        ChunkType::Text | ChunkType::Json => "text",
+        ChunkType::Uuid => "uuid",
+        ChunkType::Binary => "bytea",
+        ChunkType::Date => "date",
+        ChunkType::Time => "time(6)",
+        ChunkType::Timestamp { utc: false, .. } => "timestamp(6)",
+        ChunkType::Timestamp { utc: true, .. } => "timestamptz(6)",
+        ChunkType::List(_) => return Err(Finding::value("is a list of lists", "Extract it as JSON.")),
+    };
+    Ok(format!("{kind}[]"))
+}
+
+/// Whether an existing column takes the values, over `information_schema.columns`.
+pub(super) fn fits(column: &TargetColumn<'_>) -> String {
+    let one_of = |names: &[&str]| {
+        let names: Vec<_> = names.iter().map(|name| literal(name)).collect();
+        format!("data_type IN ({})", names.join(", "))
+    };
+    let digits = |name: &str| format!("data_type = {} AND coalesce(datetime_precision, 6) >= 6", literal(name));
+    // A type without a length has none here.
+    let length = |name: &str, n: u32| {
+        format!(
+            "data_type = {} AND coalesce(character_maximum_length, {n}) >= {n}",
+            literal(name)
+        )
+    };
+    let (name, argument) = base(&column.kind);
+    match (name, argument) {
+        ("smallint", _) => one_of(&["smallint", "integer", "bigint"]),
+        ("integer", _) => one_of(&["integer", "bigint"]),
+        ("real", _) => one_of(&["real", "double precision"]),
+        ("text", _) => format!("data_type = 'text' OR {}", unlimited("character varying")),
+        ("varchar", Some(n)) => format!("data_type = 'text' OR {}", length("character varying", n)),
+        ("char", Some(n)) => length("character", n),
+        ("bit", Some(n)) => format!("data_type = 'bit' AND character_maximum_length = {n}"),
+        ("varbit", _) => unlimited("bit varying"),
+        ("timestamp", _) => digits("timestamp without time zone"),
+        ("timestamptz", _) => digits("timestamp with time zone"),
+        ("time", _) => digits("time without time zone"),
+        ("timetz", _) => digits("time with time zone"),
+        ("interval", _) => digits("interval"),
+        ("json", _) => one_of(&["json", "text"]),
+        _ => match column.chunk() {
+            ChunkType::Decimal { precision, scale } => {
+                let whole = i16::from(*precision) - i16::from(*scale);
+                format!(
+                    "data_type = 'numeric' AND (numeric_precision IS NULL OR (numeric_scale >= {scale} AND numeric_precision - numeric_scale >= {whole}))"
+                )
+            }
+            ChunkType::List(_) => one_of(&["ARRAY"]),
+            _ if name == "numeric" => "data_type = 'numeric' AND numeric_precision IS NULL".to_owned(),
+            _ => one_of(&[name]),
+        },
+    }
+}
+
+fn unlimited(name: &str) -> String {
+    format!("data_type = {} AND character_maximum_length IS NULL", literal(name))
 }

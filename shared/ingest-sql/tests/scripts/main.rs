@@ -4,4 +4,5 @@
 
 mod golden;
 mod manifests;
+mod matrix;
 mod refusals;

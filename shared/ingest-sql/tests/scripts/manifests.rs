@@ -13,6 +13,10 @@ pub(crate) fn postgres(table: Option<&str>) -> Target {
     }
 }
 
+pub(crate) fn target(platform: Platform) -> Target {
+    Target { platform, table: None }
+}
+
 pub(crate) fn digest() -> Digest {
     Digest::of(b"manifest")
 }

@@ -2,8 +2,8 @@
 
 use sqlextract_ingest_sql::{ScriptOptions, render};
 use sqlextract_model::{
-    ChunkType, Code, Dialect, Failure, Format, Generation, Manifest, ManifestEntry, Outcome, Platform, TableName,
-    Target, TimestampUnit, Totals,
+    ChunkType, Code, Dialect, Failure, Format, Generation, Manifest, ManifestEntry, Outcome, TableName, Target,
+    TimestampUnit, Totals,
 };
 
 use crate::manifests::{batch, column, digest, manifest, postgres};
@@ -21,23 +21,6 @@ fn extraction() -> (Manifest, ManifestEntry) {
 
 fn refused(manifest: &Manifest, entries: &[ManifestEntry], target: &Target) -> Failure {
     render(manifest, &digest(), entries, target, &ScriptOptions::new("s3://lake")).expect_err("refused")
-}
-
-#[test]
-fn other_platforms_say_that_they_are_not_available() {
-    let (manifest, entry) = extraction();
-    for platform in Platform::ALL.iter().copied().filter(|p| *p != Platform::Postgres) {
-        let failure = refused(
-            &manifest,
-            std::slice::from_ref(&entry),
-            &Target { platform, table: None },
-        );
-        assert_eq!(failure.code, Code::UsageInvalid);
-        assert_eq!(
-            failure.message,
-            format!("scripts for {platform} are not available in this version")
-        );
-    }
 }
 
 #[test]
@@ -163,9 +146,15 @@ fn what_postgres_would_round_is_refused() {
         &[],
         &postgres(None),
     );
+    assert_eq!(failure.code, Code::TypeUnsupported);
     assert_eq!(
-        (failure.code, failure.column.as_deref()),
-        (Code::TypeUnsupported, Some("c"))
+        failure.causes,
+        ["s.t: column \"c\" holds nanoseconds, which PostgreSQL would round"]
+    );
+    assert!(
+        failure.action().contains("--column-type T.C=text"),
+        "{}",
+        failure.action()
     );
 }
 

@@ -1,6 +1,6 @@
 -- Loads an extraction into PostgreSQL. Written by sqlextract VERSION.
 --
--- Run it with psql 10 or newer, with sqlextract in the PATH:
+-- Run it with psql 11 or newer, with sqlextract in the PATH:
 --
 --   psql -X -v ON_ERROR_STOP=1 -f FILE
 --
@@ -10,6 +10,7 @@
 -- finished: "2026-01-02T03:05:05Z"
 -- manifest: "/srv/it's here/lake/orders-0123abcd/manifest.json"
 -- manifest sha256: 05b3abf2579a5eb66403cd78be557fd860633a1fe2103c7642030defe32c657f
+-- mode: append
 -- table: "public.notes" from "main.notes", rows: 8, chunks: 4
 
 \set ON_ERROR_STOP on
@@ -21,7 +22,9 @@ SET datestyle = 'ISO, YMD';
 BEGIN;
 SELECT pg_advisory_xact_lock(32494332694525042) IS NULL AS sqlextract_alone \gset
 
--- "public.notes"
+-- ==== "public.notes"
+
+-- Schema, ledger, table.
 SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public') AS sqlextract_new \gset
 \if :sqlextract_new
 CREATE SCHEMA "public";
@@ -38,27 +41,55 @@ CREATE TABLE IF NOT EXISTS "public"."notes" (
   "note" text,
   "day" date
 );
+
+-- Stops where the table is not what the extraction needs.
+DO $check$
+DECLARE
+  differences text;
+BEGIN
+  SELECT string_agg(difference, '; ' ORDER BY difference) INTO differences FROM (
+  SELECT column_name || CASE column_name
+    WHEN 'id' THEN CASE WHEN NOT (data_type IN ('bigint')) THEN ' is ' || data_type || ', which cannot hold bigint' END
+    WHEN 'note' THEN CASE WHEN NOT (data_type = 'text' OR data_type = 'character varying' AND character_maximum_length IS NULL) THEN ' is ' || data_type || ', which cannot hold text' END
+    WHEN 'day' THEN CASE WHEN NOT (data_type IN ('date')) THEN ' is ' || data_type || ', which cannot hold date' END
+    ELSE ' is not in the extraction' END AS difference
+  FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'notes'
+  UNION ALL
+  SELECT w.column_name || ' is missing' FROM (SELECT 'id' AS column_name UNION ALL SELECT 'note' UNION ALL SELECT 'day') AS w
+  WHERE w.column_name NOT IN (SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'notes')
+) AS found
+  WHERE difference IS NOT NULL;
+  IF differences IS NOT NULL THEN
+    RAISE EXCEPTION '% does not fit: %', 'public.notes', differences;
+  END IF;
+END
+$check$;
+
+-- What follows happens once per job.
 WITH claim AS (
   INSERT INTO "public"."sqlextract_loads" (job, table_name, rows) VALUES ('orders-0123abcd', 'notes', 8)
   ON CONFLICT DO NOTHING RETURNING 1
 )
 SELECT count(*) = 1 AS sqlextract_fresh FROM claim \gset
 \if :sqlextract_fresh
+
+-- Load, 1 of 4.
 \copy "public"."notes" ("id", "note", "day") FROM '/srv/it''s here/lake/orders-0123abcd/data/main.notes/g0001/batch-0000000-00000000000000aa-00.csv' WITH (FORMAT csv, HEADER true, NULL '', ENCODING 'UTF8')
+SELECT (CASE :ROW_COUNT WHEN 2 THEN '2' ELSE 'data/main.notes/g0001/batch-0000000-00000000000000aa-00.csv: ' || :ROW_COUNT || ' rows were loaded, the manifest says 2' END)::bigint AS sqlextract_rows \gset
+
+-- Load, 2 of 4.
 \copy "public"."notes" ("id", "note", "day") FROM PROGRAM 'sqlextract cat --as pg-text --manifest ''/srv/it''\''''s here/lake/orders-0123abcd/manifest.json'' --chunk ''data/main.notes/g0001/batch-0000001-00000000000000aa-00.csv''' WITH (FORMAT text, ENCODING 'UTF8')
+SELECT (CASE :ROW_COUNT WHEN 2 THEN '2' ELSE 'data/main.notes/g0001/batch-0000001-00000000000000aa-00.csv: ' || :ROW_COUNT || ' rows were loaded, the manifest says 2' END)::bigint AS sqlextract_rows \gset
+
+-- Load, 3 of 4.
 \copy "public"."notes" ("id", "note", "day") FROM '/srv/it''s here/lake/orders-0123abcd/data/main.notes/g0001/batch-0000002-00000000000000aa-00.csv' WITH (FORMAT csv, HEADER true, NULL '', ENCODING 'UTF8')
+SELECT (CASE :ROW_COUNT WHEN 2 THEN '2' ELSE 'data/main.notes/g0001/batch-0000002-00000000000000aa-00.csv: ' || :ROW_COUNT || ' rows were loaded, the manifest says 2' END)::bigint AS sqlextract_rows \gset
+
+-- Load, 4 of 4.
 \copy "public"."notes" ("id", "note", "day") FROM PROGRAM 'sqlextract cat --as pg-text --manifest ''/srv/it''\''''s here/lake/orders-0123abcd/manifest.json'' --chunk ''data/main.notes/g0001/batch-0000003-00000000000000aa-00.csv''' WITH (FORMAT text, ENCODING 'UTF8')
-DO $check$
-DECLARE
-  loaded bigint;
-BEGIN
-  SELECT count(*) INTO loaded FROM "public"."notes"
-    WHERE xmin::text = (txid_current() % 4294967296)::text;
-  IF loaded <> 8 THEN
-    RAISE EXCEPTION '% rows were loaded into %, the manifest says 8', loaded, 'public.notes';
-  END IF;
-END
-$check$;
+SELECT (CASE :ROW_COUNT WHEN 2 THEN '2' ELSE 'data/main.notes/g0001/batch-0000003-00000000000000aa-00.csv: ' || :ROW_COUNT || ' rows were loaded, the manifest says 2' END)::bigint AS sqlextract_rows \gset
+
+-- What happened; every chunk's rows were counted.
 SELECT 'public.notes: 8 rows loaded' AS sqlextract_said \gset
 \else
 SELECT 'public.notes: nothing changed, sqlextract_loads says that 8 rows of this job were loaded at ' || min(loaded_at) AS sqlextract_said FROM "public"."sqlextract_loads"
@@ -67,3 +98,9 @@ SELECT 'public.notes: nothing changed, sqlextract_loads says that 8 rows of this
 \echo :sqlextract_said
 
 COMMIT;
+--
+-- To take it back:
+--   "public.notes"
+--     Before its COMMIT nothing has changed. Afterwards restore a backup; where the table was empty before:
+--     TRUNCATE TABLE "public"."notes";
+--     and delete this job's row from "public"."sqlextract_loads", so that it can be loaded again.
