@@ -1,54 +1,9 @@
 //! The script for PostgreSQL, run by psql as its users run it.
 
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use sqlextract_system_tests::{Database, Dialect, Job};
 
-use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, variable};
-
+use crate::loading::Load;
 use crate::types::{awkward, literal};
-
-struct Load {
-    scenario: Scenario,
-    target: Database,
-}
-
-impl Load {
-    fn new() -> Self {
-        let scenario = Scenario::new();
-        std::fs::create_dir(scenario.path("bin")).expect("the folder can be made");
-        let program = std::fs::canonicalize(variable("SQLEXTRACT_BINARY")).expect("SQLEXTRACT_BINARY is there");
-        std::os::unix::fs::symlink(program, scenario.path("bin/sqlextract")).expect("the folder takes links");
-        Self {
-            scenario,
-            target: Database::new(Dialect::Postgres),
-        }
-    }
-
-    fn script(&self, run: &Run) -> PathBuf {
-        let file = self.scenario.path("load.sql");
-        let name = file.to_str().expect("temporary paths are text").to_owned();
-        self.scenario
-            .about(run, "generate-ingest", &["--target", "postgres", "-o", &name])
-            .exits(0);
-        file
-    }
-
-    fn psql(&self, script: &PathBuf) -> Output {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let mut psql: Command = self.target.client_program(self.target.name());
-        psql.arg("-f").arg(script).stdin(Stdio::null());
-        psql.env("PATH", format!("{}:{path}", self.scenario.path("bin").display()));
-        psql.output().expect("psql is in the PATH")
-    }
-
-    #[track_caller]
-    fn succeeds(&self, script: &PathBuf) -> String {
-        let output = self.psql(script);
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{told}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
 
 fn source() -> Database {
     let texts: Vec<String> = awkward().iter().map(|text| literal(Dialect::Postgres, text)).collect();
@@ -105,7 +60,7 @@ fn a_script_that_counts_other_rows_loads_nothing() {
     let script = load.script(&run);
     let text = std::fs::read_to_string(&script).unwrap();
     let rows = run.json["tables"][0]["rows"].as_u64().unwrap();
-    let wrong = text.replace(&format!("loaded <> {rows}"), &format!("loaded <> {}", rows + 1));
+    let wrong = text.replace(&format!("WHEN {rows} THEN"), &format!("WHEN {} THEN", rows + 1));
     assert_ne!(text, wrong);
     std::fs::write(&script, wrong).unwrap();
     let output = load.psql(&script);

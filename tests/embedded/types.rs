@@ -1,8 +1,14 @@
 //! Every type with its extremes, cell by cell.
 
-use sqlextract_system_tests::{Database, Dialect, Job, Scenario};
+use sqlextract_system_tests::{Database, Dialect, Job, Rows, Scenario};
 
 use crate::declared::{Column, Form, MARIADB, POSTGRES, SQLITE};
+
+/// What the columns' types need.
+pub(crate) const POSTGRES_TYPES: &str =
+    "CREATE TYPE mood AS ENUM ('sad', 'it''s'); CREATE TYPE pair AS (a integer, b text);
+        CREATE DOMAIN positive AS integer CHECK (VALUE > 0);";
+pub(crate) const MARIADB_SESSION: &str = "SET time_zone = '+00:00';";
 
 /// Texts that formats and shells stumble over.
 pub(crate) fn awkward() -> Vec<String> {
@@ -66,7 +72,7 @@ pub(crate) fn literal(dialect: Dialect, text: &str) -> String {
     }
 }
 
-fn same(form: Form, source: Option<&String>, chunk: Option<&String>) -> bool {
+pub(crate) fn same(form: Form, source: Option<&String>, chunk: Option<&String>) -> bool {
     let (Some(source), Some(chunk)) = (source, chunk) else {
         return source.is_none() && chunk.is_none();
     };
@@ -99,7 +105,8 @@ fn in_chunk(column: &Column, csv: bool) -> String {
     }
 }
 
-fn every_type(dialect: Dialect, before: &str, columns: &[Column]) {
+/// A database with a table of these columns: a row per value, and one of NULLs.
+pub(crate) fn every_type_of(dialect: Dialect, before: &str, columns: &[Column]) -> Database {
     let database = Database::new(dialect);
     let declared: Vec<String> = columns
         .iter()
@@ -121,14 +128,24 @@ fn every_type(dialect: Dialect, before: &str, columns: &[Column]) {
         declared.join(", "),
         rows.join(",\n")
     ));
+    database
+}
+
+/// The table's cells in the words of the columns' own expressions.
+pub(crate) fn cells_of(database: &Database, columns: &[Column]) -> Rows {
     let source: Vec<String> = columns.iter().map(|c| c.source.replace("{}", c.name)).collect();
-    let settings = match dialect {
+    let settings = match database.dialect {
         // The form of an interval that does not depend on a session.
         Dialect::Postgres => "SET intervalstyle = 'iso_8601'; ",
         _ => "",
     };
     let select = format!("{settings}SELECT {} FROM every_type ORDER BY id;", source.join(", "));
-    let source = database.rows(&select);
+    database.rows(&select)
+}
+
+fn every_type(dialect: Dialect, before: &str, columns: &[Column]) {
+    let database = every_type_of(dialect, before, columns);
+    let source = cells_of(&database, columns);
     let mut different = Vec::new();
     for format in ["parquet", "csv"] {
         let scenario = Scenario::new();
@@ -165,14 +182,12 @@ fn every_type(dialect: Dialect, before: &str, columns: &[Column]) {
 
 #[test]
 fn every_type_of_postgresql_arrives_with_its_extremes() {
-    let before = "CREATE TYPE mood AS ENUM ('sad', 'it''s'); CREATE TYPE pair AS (a integer, b text);
-        CREATE DOMAIN positive AS integer CHECK (VALUE > 0);";
-    every_type(Dialect::Postgres, before, POSTGRES);
+    every_type(Dialect::Postgres, POSTGRES_TYPES, POSTGRES);
 }
 
 #[test]
 fn every_type_of_mariadb_arrives_with_its_extremes() {
-    every_type(Dialect::Mysql, "SET time_zone = '+00:00';", MARIADB);
+    every_type(Dialect::Mysql, MARIADB_SESSION, MARIADB);
 }
 
 #[test]

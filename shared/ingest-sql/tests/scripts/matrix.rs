@@ -4,7 +4,8 @@ use std::path::Path;
 
 use sqlextract_ingest_sql::{Mode, Script, ScriptOptions, TargetOptions, render};
 use sqlextract_model::{
-    ChunkType, Code, ColumnMapping, Dialect, Failure, Format, Manifest, ManifestEntry, Platform, ScriptLanguage, TableName,
+    ChunkType, Code, ColumnMapping, Dialect, Failure, Format, Manifest, ManifestEntry, Platform, ScriptLanguage,
+    TableName,
 };
 use sqlextract_type_mapping::every_mapping;
 
@@ -39,7 +40,12 @@ fn places(platform: Platform, format: Format) -> &'static [&'static str] {
 }
 
 /// An extraction of one table, in three chunks.
-fn extraction(source: Dialect, format: Format, name: &TableName, columns: &[ColumnMapping]) -> (Manifest, Vec<ManifestEntry>) {
+fn extraction(
+    source: Dialect,
+    format: Format,
+    name: &TableName,
+    columns: &[ColumnMapping],
+) -> (Manifest, Vec<ManifestEntry>) {
     let mut manifest = manifest(source, format, vec![(name.clone(), columns.to_vec())]);
     let entries = (0..3).map(|number| batch(&mut manifest, 0, number, 7)).collect();
     (manifest, entries)
@@ -58,7 +64,11 @@ fn script(
 }
 
 fn options(place: &str, mode: Mode, parallel: Option<u16>) -> ScriptOptions {
-    let key = if mode == Mode::Merge { vec!["key".to_owned()] } else { Vec::new() };
+    let key = if mode == Mode::Merge {
+        vec!["key".to_owned()]
+    } else {
+        Vec::new()
+    };
     let target = TargetOptions {
         mode,
         key,
@@ -94,7 +104,10 @@ fn taken(platform: Platform, source: Dialect, format: Format, columns: Vec<Colum
         match script(platform, source, format, &name, &alone, &options) {
             Ok(_) => true,
             Err(failure) => {
-                assert!(matches!(failure.code, Code::TypeUnsupported | Code::UsageInvalid), "{failure}");
+                assert!(
+                    matches!(failure.code, Code::TypeUnsupported | Code::UsageInvalid),
+                    "{failure}"
+                );
                 assert!(failure.remedy.is_some() && !failure.causes.is_empty(), "{failure:?}");
                 false
             }
@@ -120,12 +133,17 @@ fn every_type_of_every_source_has_a_script_on_every_platform() {
                 }
                 let all = columns.len();
                 let mut columns = taken(platform, source, format, columns);
-                assert!(columns.len() * 10 > all * 9, "{platform} takes {} of {all} types of {source}", columns.len());
+                assert!(
+                    columns.len() * 10 > all * 9,
+                    "{platform} takes {} of {all} types of {source}",
+                    columns.len()
+                );
                 columns.insert(0, key());
                 let name = TableName::new("shop", "orders");
                 for (number, place) in places(platform, format).iter().enumerate() {
                     for mode in [Mode::Append, Mode::Replace, Mode::Merge] {
-                        let made = script(platform, source, format, &name, &columns, &options(place, mode, None)).unwrap();
+                        let made =
+                            script(platform, source, format, &name, &columns, &options(place, mode, None)).unwrap();
                         assert_eq!(made.language, ScriptLanguage::Sql);
                         let mode = format!("{mode:?}").to_lowercase();
                         write(&format!("{platform}-{format}-{source}-{mode}-{number}"), &made);
@@ -173,7 +191,8 @@ fn a_line_of_its_own_is_no_name_anywhere() {
             let column = [column(name, "text", ChunkType::Text)];
             let table = TableName::new("shop", "orders");
             let options = options("s3://lake/exports", Mode::Append, None);
-            let failure = script(platform, Dialect::Mysql, Format::Csv, &table, &column, &options).expect_err("refused");
+            let failure =
+                script(platform, Dialect::Mysql, Format::Csv, &table, &column, &options).expect_err("refused");
             assert_eq!(failure.code, Code::UsageInvalid, "{platform} {name:?}");
         }
     }

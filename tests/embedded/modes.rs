@@ -1,0 +1,249 @@
+//! PostgreSQL scripts in every mode, with sessions, and against tables that are there already.
+
+use sqlextract_system_tests::{Database, Dialect, Job, Run};
+
+use crate::declared::{Column, Form, MARIADB, POSTGRES, SQLITE};
+use crate::loading::{Load, failed, said};
+use crate::types::{MARIADB_SESSION, POSTGRES_TYPES, cells_of, every_type_of, same};
+
+/// The column in the target, in the words that the source's own expression says it with.
+fn in_target(dialect: Dialect, column: &Column) -> String {
+    let name = column.name;
+    match column.form {
+        Form::Json | Form::Float | Form::Single => format!("{name}::text"),
+        Form::Text if dialect == Dialect::Postgres => column.source.replace("{}", name),
+        Form::Text => format!("{name}::text"),
+        Form::Bytes => format!("upper(encode({name}, 'hex'))"),
+        Form::Timestamp | Form::Instant => format!("(extract(epoch FROM {name}) * 1000000)::numeric(30,0)::text"),
+    }
+}
+
+fn every_type_is_loaded(dialect: Dialect, before: &str, columns: &[Column]) {
+    let source = every_type_of(dialect, before, columns);
+    let expected = cells_of(&source, columns);
+    let cells: Vec<String> = columns.iter().map(|c| in_target(dialect, c)).collect();
+    let mut different = Vec::new();
+    for (format, sessions) in [("parquet", None), ("csv", None), ("parquet", Some("3"))] {
+        let load = Load::new();
+        let arguments = ["--table", "every_type", "--format", format, "--batch-size", "3"];
+        let run = load.scenario.extract(&source.url(), &arguments).exits(0);
+        let flags = ["--set", "tables={every_type = \"public.landed\"}"];
+        let twice = match sessions {
+            None => {
+                let script = load.script_with(&run, &flags);
+                load.succeeds(&script);
+                load.succeeds(&script)
+            }
+            Some(sessions) => {
+                let script = load.script_with(&run, &[&flags[..], &["--parallel", sessions]].concat());
+                said(&load.bash(&script));
+                said(&load.bash(&script))
+            }
+        };
+        assert!(
+            twice.contains("nothing changed") || twice.contains("loaded before"),
+            "{twice}"
+        );
+        let select = format!(
+            "SET intervalstyle = 'iso_8601'; SELECT {} FROM landed ORDER BY id;",
+            cells.join(", ")
+        );
+        let loaded = load.target.rows(&select);
+        assert_eq!(loaded.len(), expected.len(), "rows as {format}");
+        for (row, (expected, loaded)) in expected.iter().zip(&loaded).enumerate() {
+            for ((column, expected), loaded) in columns.iter().zip(expected).zip(loaded) {
+                if !same(column.form, expected.as_ref(), loaded.as_ref()) {
+                    let (name, declared) = (column.name, column.declared);
+                    different.push(format!(
+                        "{format} row {row} {name} {declared}: {expected:?} became {loaded:?}"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn every_type_of_postgresql_is_loaded_with_its_extremes() {
+    every_type_is_loaded(Dialect::Postgres, POSTGRES_TYPES, POSTGRES);
+}
+
+#[test]
+fn every_type_of_mariadb_is_loaded_with_its_extremes() {
+    every_type_is_loaded(Dialect::Mysql, MARIADB_SESSION, MARIADB);
+}
+
+#[test]
+fn every_type_of_sqlite_is_loaded_with_its_extremes() {
+    every_type_is_loaded(Dialect::Sqlite, "", SQLITE);
+}
+
+const ALL: &str = "SELECT id, name, price FROM thing ORDER BY id, name;";
+
+fn source() -> Database {
+    let database = Database::new(Dialect::Postgres);
+    database.run(
+        "CREATE TABLE thing (id bigint PRIMARY KEY, name varchar(20), price numeric(10,2));
+         INSERT INTO thing SELECT i, 'new ' || i, i / 4.0 FROM generate_series(1, 900) AS i; ANALYZE;",
+    );
+    database
+}
+
+/// A source of 900 rows in several chunks, and a target that has two rows, one of them with a key of the source.
+fn with_old_rows() -> (Database, Load, Run) {
+    let (source, load) = (source(), Load::new());
+    load.target.run(
+        "CREATE TABLE thing (id bigint, name varchar(40), price numeric);
+         INSERT INTO thing VALUES (7, 'old', 0), (5000, 'old', NULL);",
+    );
+    let run = load
+        .scenario
+        .extract(&source.url(), &["--table", "thing", "--batch-size", "200"])
+        .exits(0);
+    (source, load, run)
+}
+
+#[test]
+fn rows_are_appended_replaced_or_merged_once_by_one_session_and_by_several() {
+    let cases: [(&[&str], usize, &str); 3] = [
+        (&[], 902, "new 7,old"),
+        (&["--set", "mode=replace"], 900, "new 7"),
+        (&["--set", "mode=merge", "--set", "key=id"], 901, "new 7"),
+    ];
+    for (flags, rows, seventh) in cases {
+        for sessions in [&[][..], &["--parallel", "3"]] {
+            let (_source, load, run) = with_old_rows();
+            let script = load.script_with(&run, &[flags, sessions].concat());
+            let execute = || {
+                said(&match sessions {
+                    [] => load.psql(&script),
+                    _ => load.bash(&script),
+                })
+            };
+            execute();
+            let found = load.target.rows(ALL);
+            assert_eq!(found.len(), rows, "{flags:?} {sessions:?}");
+            let names = load
+                .target
+                .value("SELECT string_agg(name, ',' ORDER BY name) FROM thing WHERE id = 7;");
+            assert_eq!(names, seventh, "{flags:?} {sessions:?}");
+            execute();
+            assert!(
+                load.target.rows(ALL) == found,
+                "the second run changed something: {flags:?} {sessions:?}"
+            );
+            let left = load
+                .target
+                .value("SELECT count(*) FROM pg_class WHERE relname LIKE 'thing__sqlextract%';");
+            assert_eq!(left, "0", "a staging table stays");
+        }
+    }
+}
+
+#[test]
+fn a_table_that_does_not_fit_stops_the_script_with_every_difference() {
+    let source = source();
+    source.run("INSERT INTO thing (id) VALUES (1000);");
+    for sessions in [&[][..], &["--parallel", "2"]] {
+        let load = Load::new();
+        load.target
+            .run("CREATE TABLE thing (id integer, name varchar(10) NOT NULL, extra text);");
+        let run = load.scenario.extract(&source.url(), &["--table", "thing"]).exits(0);
+        let script = load.script_with(&run, sessions);
+        let told = failed(&match sessions {
+            [] => load.psql(&script),
+            _ => load.bash(&script),
+        });
+        for difference in [
+            "extra is not in the extraction",
+            "id is integer, which cannot hold bigint",
+            "name is character varying, which cannot hold varchar(20)",
+            "price is missing",
+        ] {
+            assert!(told.contains(difference), "{difference} is not in {told}");
+        }
+        load.target
+            .run("ALTER TABLE thing ALTER name TYPE text, ALTER id TYPE bigint, DROP extra, ADD price numeric;");
+        let told = failed(&match sessions {
+            [] => load.psql(&script),
+            _ => load.bash(&script),
+        });
+        assert!(
+            told.contains("name is NOT NULL, and the extraction holds NULL"),
+            "{told}"
+        );
+        assert_eq!(load.target.value("SELECT count(*) FROM thing;"), "0");
+    }
+}
+
+#[test]
+fn missing_columns_are_added_where_asked() {
+    let (source, load) = (source(), Load::new());
+    load.target
+        .run("CREATE TABLE thing (id bigint); INSERT INTO thing VALUES (5000);");
+    let run = load.scenario.extract(&source.url(), &["--table", "thing"]).exits(0);
+    load.succeeds(&load.script_with(&run, &["--set", "add_columns=true"]));
+    assert_eq!(load.target.value("SELECT count(price) FROM thing;"), "900");
+    assert_eq!(load.target.value("SELECT count(*) FROM thing;"), "901");
+}
+
+#[test]
+fn sessions_publish_nothing_until_all_is_loaded_and_then_load_only_what_is_missing() {
+    let (_source, load, run) = with_old_rows();
+    let script = load.script_with(&run, &["--parallel", "3"]);
+    let chunks = Job::of(&run).chunks("thing");
+    assert!(chunks.len() > 2, "{chunks:?}");
+    let bytes = std::fs::read(&chunks[1]).unwrap();
+    std::fs::write(&chunks[1], &bytes[..bytes.len() - 7]).unwrap();
+    let told = failed(&load.bash(&script));
+    assert!(told.contains("nothing was published"), "{told}");
+    assert_eq!(load.target.rows(ALL).len(), 2, "something was published");
+    let log = std::fs::read_dir(load.scenario.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "log"))
+        .expect("there is a log");
+    let log = std::fs::read_to_string(log).unwrap();
+    let chunk = chunks[1].file_name().unwrap().to_str().unwrap();
+    assert!(log.contains(chunk) && log.contains("try 2 failed"), "{log}");
+    let loaded = "SELECT string_agg(chunk || loaded_at, ',' ORDER BY chunk) FROM sqlextract_chunks;";
+    let before = load.target.value(loaded);
+    assert!(!before.is_empty() && !before.contains(chunk), "{before}");
+    // What was loaded stays loaded, and is not loaded again: a damaged chunk that is there already does no harm.
+    let other = std::fs::read(&chunks[0]).unwrap();
+    std::fs::write(&chunks[0], b"gone").unwrap();
+    std::fs::write(&chunks[1], &bytes).unwrap();
+    said(&load.bash(&script));
+    assert_eq!(load.target.rows(ALL).len(), 902);
+    std::fs::write(&chunks[0], other).unwrap();
+    assert_eq!(load.target.value("SELECT count(*) FROM sqlextract_chunks;"), "0");
+}
+
+#[test]
+fn a_merge_key_that_repeats_or_is_no_column_is_refused() {
+    let (source, load) = (source(), Load::new());
+    source.run("UPDATE thing SET name = 'same' WHERE id < 3;");
+    let run = load.scenario.extract(&source.url(), &["--table", "thing"]).exits(0);
+    let script = load.script_with(&run, &["--set", "mode=merge", "--set", "key=name"]);
+    let told = failed(&load.psql(&script));
+    assert!(told.contains("the merge key is not unique"), "{told}");
+    let flags = ["--target", "postgres", "--set", "mode=merge", "--set", "key=nothing"];
+    load.scenario
+        .about(&run, "generate-ingest", &flags)
+        .exits(7)
+        .says(&["has no column \"nothing\""]);
+    let flags = ["--target", "postgres", "--set", "mode=merge"];
+    load.scenario.about(&run, "generate-ingest", &flags).exits(3);
+}
+
+#[test]
+fn a_text_that_postgresql_cannot_hold_loads_nothing() {
+    let (source, load) = (Database::new(Dialect::Mysql), Load::new());
+    source.run("CREATE TABLE thing (id integer PRIMARY KEY, name text); INSERT INTO thing VALUES (1, 'a'), (2, CONCAT('b', CHAR(0)));");
+    let run = load.scenario.extract(&source.url(), &["--table", "thing"]).exits(0);
+    let flags = ["--set", "schema=public"];
+    let told = failed(&load.psql(&load.script_with(&run, &flags)));
+    assert!(told.contains("NUL byte"), "{told}");
+    assert_eq!(load.target.value("SELECT to_regclass('thing') IS NULL;"), "t");
+}
