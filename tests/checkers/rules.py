@@ -16,6 +16,9 @@ MSSQL_TYPES = {
 
 
 def bigquery(text):
+    for literal in re.finditer(r"`(?:\\.|[^`\\])*`(`?)|'(?:\\.|[^'\\])*'('?)", text):
+        if literal.group(1) or literal.group(2):
+            yield f"a doubled quote, which ends the text: {literal.group(0)[:80]}"
     for files in re.findall(r"FROM FILES \(\n(.*?)\n *\)(?:\n|;)", text, re.S):
         for option in re.findall(r"^ *(\w+) *=", re.sub(r"'(?:\\.|[^'\\])*'", "''", files), re.M):
             if option not in BIGQUERY_OPTIONS:

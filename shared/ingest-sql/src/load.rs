@@ -29,7 +29,7 @@ pub(crate) struct TableLoad<'m> {
     pub(crate) table: &'m ManifestTable,
     /// The name that was asked for: schema and table.
     pub(crate) target: Option<(Option<String>, String)>,
-    /// In the order of the manifest.
+    /// In the order of their keys, whatever the order of the pages.
     pub(crate) chunks: Vec<ChunkLoad<'m>>,
 }
 
@@ -77,6 +77,9 @@ pub(crate) fn check<'m>(
         let load = positions.get(&entry.table).and_then(|i| tables.get_mut(*i));
         let load = load.ok_or_else(|| misfit(&entry.table, "the manifest has no such table"))?;
         add(manifest, load, entry)?;
+    }
+    for load in &mut tables {
+        load.chunks.sort_by(|a, b| a.record.key.cmp(&b.record.key));
     }
     for load in &tables {
         let rows: u64 = load.chunks.iter().map(|c| c.record.rows).sum();

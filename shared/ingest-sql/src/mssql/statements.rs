@@ -159,7 +159,7 @@ impl Names<'_, '_> {
             literal(&self.table.place.name)
         );
         let catalogue = Catalogue {
-            relation: "INFORMATION_SCHEMA.COLUMNS",
+            relation: CATALOGUE,
             filter: &filter,
             concat: "+",
             type_column: "data_type",
@@ -444,6 +444,12 @@ impl Names<'_, '_> {
         out
     }
 }
+
+/// The views' own names are upper case, which counts where the database's collation says so.
+const CATALOGUE: &str = "(SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, \
+    IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, \
+    NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision \
+    FROM INFORMATION_SCHEMA.COLUMNS) AS told";
 
 /// A file below a folder of the server, with the folder's own kind of slash.
 fn folder_path(root: &str, path: &str) -> String {

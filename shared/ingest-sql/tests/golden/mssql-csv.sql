@@ -93,10 +93,10 @@ SELECT STRING_AGG(CAST(difference AS NVARCHAR(MAX)), N'; ') FROM (
     WHEN N'mood' THEN CASE WHEN NOT (data_type IN (N'nvarchar') AND (character_maximum_length = -1)) THEN N' is ' + data_type + N', which cannot hold NVARCHAR(MAX)' END
     WHEN N'hstore' THEN CASE WHEN NOT (data_type IN (N'nvarchar') AND (character_maximum_length = -1)) THEN N' is ' + data_type + N', which cannot hold NVARCHAR(MAX)' END
     ELSE N' is not in the extraction' END AS difference
-  FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'orders'
+  FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'orders'
   UNION ALL
   SELECT w.column_name + N' is missing' FROM (SELECT N'id' AS column_name UNION ALL SELECT N'ok' UNION ALL SELECT N'small' UNION ALL SELECT N'int' UNION ALL SELECT N'real' UNION ALL SELECT N'double' UNION ALL SELECT N'price' UNION ALL SELECT N'uuid' UNION ALL SELECT N'json' UNION ALL SELECT N'jsonb' UNION ALL SELECT N'array' UNION ALL SELECT N'bytes' UNION ALL SELECT N'day' UNION ALL SELECT N'moment' UNION ALL SELECT N'instant' UNION ALL SELECT N'text' UNION ALL SELECT N'numeric' UNION ALL SELECT N'interval' UNION ALL SELECT N'inet' UNION ALL SELECT N'int4range' UNION ALL SELECT N'mood' UNION ALL SELECT N'hstore') AS w
-  WHERE w.column_name NOT IN (SELECT column_name FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'orders')
+  WHERE w.column_name NOT IN (SELECT column_name FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'orders')
 ) AS found
 WHERE difference IS NOT NULL
 );
@@ -273,10 +273,10 @@ SELECT STRING_AGG(CAST(difference AS NVARCHAR(MAX)), N'; ') FROM (
   SELECT column_name + CASE column_name
     WHEN N'id' THEN CASE WHEN NOT (data_type IN (N'int', N'bigint')) THEN N' is ' + data_type + N', which cannot hold INT' END
     ELSE N' is not in the extraction' END AS difference
-  FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'empty'
+  FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'empty'
   UNION ALL
   SELECT w.column_name + N' is missing' FROM (SELECT N'id' AS column_name) AS w
-  WHERE w.column_name NOT IN (SELECT column_name FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'empty')
+  WHERE w.column_name NOT IN (SELECT column_name FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'empty')
 ) AS found
 WHERE difference IS NOT NULL
 );

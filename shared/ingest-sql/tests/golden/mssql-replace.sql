@@ -60,10 +60,10 @@ SELECT STRING_AGG(CAST(difference AS NVARCHAR(MAX)), N'; ') FROM (
     WHEN N'note' THEN CASE WHEN NOT (data_type IN (N'nvarchar') AND (character_maximum_length = -1)) THEN N' is ' + data_type + N', which cannot hold NVARCHAR(MAX)' END
     WHEN N'photo' THEN CASE WHEN NOT (data_type IN (N'varbinary') AND (character_maximum_length = -1)) THEN N' is ' + data_type + N', which cannot hold VARBINARY(MAX)' END
     ELSE N' is not in the extraction' END AS difference
-  FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'notes'
+  FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'notes'
   UNION ALL
   SELECT w.column_name + N' is missing' FROM (SELECT N'id' AS column_name UNION ALL SELECT N'note' UNION ALL SELECT N'photo') AS w
-  WHERE w.column_name NOT IN (SELECT column_name FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = N'shop' AND table_name = N'notes')
+  WHERE w.column_name NOT IN (SELECT column_name FROM (SELECT TABLE_SCHEMA AS table_schema, TABLE_NAME AS table_name, COLUMN_NAME AS column_name, IS_NULLABLE AS is_nullable, DATA_TYPE AS data_type, CHARACTER_MAXIMUM_LENGTH AS character_maximum_length, NUMERIC_PRECISION AS numeric_precision, NUMERIC_SCALE AS numeric_scale, DATETIME_PRECISION AS datetime_precision FROM INFORMATION_SCHEMA.COLUMNS) AS told WHERE table_schema = N'shop' AND table_name = N'notes')
 ) AS found
 WHERE difference IS NOT NULL
 );
