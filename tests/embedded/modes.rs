@@ -1,6 +1,6 @@
 //! PostgreSQL scripts in every mode, with sessions, and against tables that are there already.
 
-use sqlextract_system_tests::{Database, Dialect, Job, Run};
+use sqlextract_system_tests::{Database, Dialect, Job, Run, eventually};
 
 use crate::declared::{Column, Form, MARIADB, POSTGRES, SQLITE};
 use crate::loading::{Load, failed, said};
@@ -23,8 +23,20 @@ fn every_type_is_loaded(dialect: Dialect, before: &str, columns: &[Column]) {
     let expected = cells_of(&source, columns);
     let cells: Vec<String> = columns.iter().map(|c| in_target(dialect, c)).collect();
     let mut different = Vec::new();
-    for (format, sessions) in [("parquet", None), ("csv", None), ("parquet", Some("3"))] {
-        let load = Load::new();
+    // Two major versions of the server.
+    let cases = [
+        ("parquet", None, false),
+        ("csv", None, false),
+        ("parquet", Some("3"), false),
+        ("parquet", None, true),
+        ("csv", Some("2"), true),
+    ];
+    for (format, sessions, newer) in cases {
+        let load = if newer {
+            Load::into(Database::newer())
+        } else {
+            Load::new()
+        };
         let arguments = ["--table", "every_type", "--format", format, "--batch-size", "3"];
         let run = load.scenario.extract(&source.url(), &arguments).exits(0);
         let flags = ["--set", "tables={every_type = \"public.landed\"}"];
@@ -199,12 +211,7 @@ fn sessions_publish_nothing_until_all_is_loaded_and_then_load_only_what_is_missi
     let told = failed(&load.bash(&script));
     assert!(told.contains("nothing was published"), "{told}");
     assert_eq!(load.target.rows(ALL).len(), 2, "something was published");
-    let log = std::fs::read_dir(load.scenario.path(""))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| path.extension().is_some_and(|e| e == "log"))
-        .expect("there is a log");
-    let log = std::fs::read_to_string(log).unwrap();
+    let log = load.log();
     let chunk = chunks[1].file_name().unwrap().to_str().unwrap();
     assert!(log.contains(chunk) && log.contains("try 2 failed"), "{log}");
     let loaded = "SELECT string_agg(chunk || loaded_at, ',' ORDER BY chunk) FROM sqlextract_chunks;";
@@ -246,4 +253,83 @@ fn a_text_that_postgresql_cannot_hold_loads_nothing() {
     let told = failed(&load.psql(&load.script_with(&run, &flags)));
     assert!(told.contains("NUL byte"), "{told}");
     assert_eq!(load.target.value("SELECT to_regclass('thing') IS NULL;"), "t");
+}
+
+#[test]
+fn a_chunk_that_is_not_there_yet_is_tried_again_until_it_is() {
+    let (_source, load, run) = with_old_rows();
+    let script = load.script_with(&run, &["--parallel", "2"]);
+    let chunk = Job::of(&run).chunks("thing").remove(1);
+    let away = load.scenario.path("away");
+    std::fs::rename(&chunk, &away).unwrap();
+    let mut driver = load.driver(&script, "9");
+    driver
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let driver = driver.spawn().unwrap();
+    eventually("a failed try in the log", || load.log().contains("try 2 failed"));
+    assert_eq!(load.target.rows(ALL).len(), 2, "something was published");
+    std::fs::rename(&away, &chunk).unwrap();
+    said(&driver.wait_with_output().unwrap());
+    assert_eq!(load.target.rows(ALL).len(), 902);
+    let log = load.log();
+    let name = chunk.file_name().unwrap().to_str().unwrap();
+    let failed: Vec<&str> = log.lines().filter(|line| line.contains("failed")).collect();
+    assert!(failed.len() >= 2, "{log}");
+    assert!(failed.iter().all(|line| line.contains(name)), "{log}");
+}
+
+#[test]
+fn a_statement_that_can_never_succeed_is_not_tried_again() {
+    let (_source, load, run) = with_old_rows();
+    let script = load.script_with(&run, &["--parallel", "2"]);
+    // The target goes away between two runs of the prologue's comparison and the publication: no try can help.
+    let text = std::fs::read_to_string(&script).unwrap();
+    let broken = text.replace("SELECT count(*) INTO staged", "SELECT counts(*) INTO staged");
+    assert_ne!(text, broken);
+    std::fs::write(&script, broken).unwrap();
+    failed(&load.driver(&script, "9").output().unwrap());
+    let log = load.log();
+    assert!(log.contains("step epilogue, all tables, try 1 failed"), "{log}");
+    assert!(log.contains("42883") && !log.contains("try 2"), "{log}");
+    assert_eq!(load.target.rows(ALL).len(), 2, "something was published");
+}
+
+#[test]
+fn rows_that_cannot_be_converted_are_left_out_only_where_asked_and_then_counted() {
+    let source = source();
+    let flags = ["--table", "thing", "--format", "csv"];
+    let spoiled = |target: Database| {
+        let load = Load::into(target);
+        let run = load.scenario.extract(&source.url(), &flags).exits(0);
+        let chunk = Job::of(&run).chunks("thing").remove(0);
+        let text = std::fs::read_to_string(&chunk).unwrap();
+        let wrong = text.replace("\n17,", "\nseventeen,");
+        assert_ne!(text, wrong);
+        std::fs::write(&chunk, wrong).unwrap();
+        (load, run)
+    };
+    let is_missing = "SELECT to_regclass('thing') IS NULL;";
+
+    let (load, run) = spoiled(Database::newer());
+    let told = failed(&load.psql(&load.script(&run)));
+    assert!(told.contains("seventeen"), "{told}");
+    assert_eq!(load.target.value(is_missing), "t", "a half-made load stays");
+    let script = load.script_with(&run, &["--set", "on_error=skip"]);
+    let output = load.psql(&script);
+    let (told, told_aside) = (said(&output), String::from_utf8_lossy(&output.stderr).into_owned());
+    assert!(told.contains("899 rows of 900 loaded"), "{told}");
+    assert!(told_aside.contains("seventeen"), "{told_aside}");
+    assert_eq!(load.target.rows(ALL).len(), 899);
+
+    // Before 17 there is no such option: the script fails and loads nothing.
+    let (load, run) = spoiled(Database::new(Dialect::Postgres));
+    let script = load.script_with(&run, &["--set", "on_error=skip"]);
+    assert!(
+        std::fs::read_to_string(&script)
+            .unwrap()
+            .contains("needs PostgreSQL 17 or newer")
+    );
+    failed(&load.psql(&script));
+    assert_eq!(load.target.value(is_missing), "t", "a half-made load stays");
 }

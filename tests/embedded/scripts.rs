@@ -142,3 +142,117 @@ fn what_a_target_cannot_read_is_refused_before_anything_is_extracted() {
     let run = scenario.extract(&source.url(), &arguments).exits(3);
     assert!(!run.stderr.contains("secret"), "{}", run.stderr);
 }
+
+#[test]
+fn a_script_is_made_from_the_last_job_from_a_named_one_or_from_a_manifest() {
+    let (scenario, source) = (Scenario::new(), users());
+    let first = scenario.extract(&source.url(), &["--table", "users"]).exits(0);
+    let second = scenario
+        .extract(&source.url(), &["--table", "users", "--format", "csv"])
+        .exits(0);
+    let name = |run: &Run| run.json["job"].as_str().unwrap().to_owned();
+    let generate = |flags: &[&str]| {
+        let mut words = vec!["generate-ingest", "--target", "databricks"];
+        words.extend(flags);
+        scenario.run(&words)
+    };
+    let output = scenario.output();
+    let output = output.to_str().unwrap();
+    let last = generate(&["--output", output]).exits(0).stdout;
+    assert!(
+        last.contains(&name(&second)) && last.contains("FILEFORMAT = CSV"),
+        "{last}"
+    );
+    let named = generate(&["--output", output, "--job", &name(&first)]).exits(0).stdout;
+    assert!(
+        named.contains(&name(&first)) && named.contains("FILEFORMAT = PARQUET"),
+        "{named}"
+    );
+    for run in [&first, &second] {
+        let manifest = run.json["manifest"].as_str().unwrap();
+        let from_manifest = generate(&["--manifest", manifest]).exits(0).stdout;
+        let from_job = generate(&["--output", output, "--job", &name(run)]).exits(0).stdout;
+        assert_eq!(from_manifest, from_job);
+    }
+    // The seed of it all: the format is what the chunks are, and another one is refused with the way out.
+    generate(&["--output", output, "--format", "csv"]).exits(0);
+    generate(&["--output", output, "--format", "parquet"])
+        .exits(2)
+        .says(&["are csv, not parquet", "--format parquet"]);
+}
+
+/// Stands in for the client of a server that cannot run here: it fails the first time that it is given a step that
+/// loads, in the words of its argument, and notes every step.
+const SQLCMD: &str = r#"#!/usr/bin/env bash
+while [ $# -gt 0 ]; do
+  [ "$1" = -i ] && file=$2
+  shift
+done
+step=$(basename "$file" .sql)
+echo "$step" >>"$SQLCMD_CALLS"
+case $step in
+  prologue | epilogue) exit 0 ;;
+esac
+grep -q 'BULK INSERT' "$file" || { echo "Msg 50000, Level 16: nothing is loaded"; exit 1; }
+mkdir "$SQLCMD_CALLS.$step" 2>/dev/null || exit 0
+echo "$SQLCMD_FAILS" >&2
+exit 1
+"#;
+
+/// The driver of SQL Server's sessions, its exit, the steps that the client was given, and the log.
+fn driven(fails: &str) -> (bool, Vec<String>, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (scenario, source) = (Scenario::new(), users());
+    let arguments = ["--table", "users", "--format", "csv", "--batch-size", "1000"];
+    let run = scenario.extract(&source.url(), &arguments).exits(0);
+    let script = scenario.path("load.sh");
+    let flags = ["--target", "mssql", "--parallel", "3", "-o", script.to_str().unwrap()];
+    scenario.about(&run, "generate-ingest", &flags).exits(0);
+    let client = scenario.path("sqlcmd");
+    std::fs::write(&client, SQLCMD).unwrap();
+    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (calls, log) = (scenario.path("calls"), scenario.path("load.log"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = std::process::Command::new("bash")
+        .arg(&script)
+        .env("PATH", format!("{}:{path}", scenario.path("").display()))
+        .env("SQLCMD_CALLS", &calls)
+        .env("SQLCMD_FAILS", fails)
+        .env("SQLEXTRACT_LOG", &log)
+        .output()
+        .unwrap();
+    let steps = std::fs::read_to_string(&calls).unwrap();
+    let log = std::fs::read_to_string(&log).unwrap_or_default();
+    let steps = steps.lines().map(str::to_owned).collect();
+    (output.status.success(), steps, log)
+}
+
+#[test]
+fn sql_servers_driver_tries_a_deadlock_again_and_publishes_last() {
+    let (succeeded, steps, log) = driven("Msg 1205, Level 13, State 51: was deadlocked on lock resources");
+    assert!(succeeded, "{log}");
+    assert_eq!(steps.first().map(String::as_str), Some("prologue"));
+    assert_eq!(steps.last().map(String::as_str), Some("epilogue"));
+    for step in 1..=5 {
+        let times = steps.iter().filter(|s| **s == step.to_string()).count();
+        assert_eq!(times, 2, "step {step} of {steps:?}");
+    }
+    assert_eq!(log.matches("was deadlocked").count(), 5, "{log}");
+    assert_eq!(log.matches("data/main.users/g0001/batch-").count(), 5, "{log}");
+}
+
+#[test]
+fn sql_servers_driver_stops_at_what_no_try_can_help_and_publishes_nothing() {
+    let (succeeded, steps, log) = driven("Msg 4864, Level 16, State 1: Bulk load data conversion error");
+    assert!(!succeeded, "{log}");
+    assert!(!steps.contains(&"epilogue".to_owned()), "{steps:?}");
+    for step in 1..=5 {
+        let times = steps.iter().filter(|s| **s == step.to_string()).count();
+        assert!(times <= 1, "step {step} of {steps:?}");
+    }
+    assert!(
+        log.contains("conversion error") && log.contains("nothing was published"),
+        "{log}"
+    );
+    assert!(!log.contains("try 2"), "{log}");
+}

@@ -58,6 +58,11 @@ impl Database {
         Self::on(dialect, None)
     }
 
+    /// A database of a PostgreSQL server that is a major version newer.
+    pub fn newer() -> Self {
+        Self::at(Dialect::Postgres, None, &variable("SQLEXTRACT_TEST_NEWER_POSTGRES"))
+    }
+
     /// A database that nothing else changes, not even its server's counters.
     pub fn alone(dialect: Dialect) -> Self {
         Self::on(dialect, (dialect == Dialect::Postgres).then(Server::start))
@@ -73,7 +78,11 @@ impl Database {
             Dialect::Mysql => variable("SQLEXTRACT_TEST_MYSQL"),
             Dialect::Sqlite => "sqlite://user@file:0/".to_owned(),
         };
-        let address = Address::parse(&address)
+        Self::at(dialect, server, &address)
+    }
+
+    fn at(dialect: Dialect, server: Option<Server>, address: &str) -> Self {
+        let address = Address::parse(address)
             .unwrap_or_else(|| panic!("the server of {dialect:?} is not given as SCHEME://USER@HOST:PORT/NAME"));
         let folder = tempfile::Builder::new()
             .prefix("scenario")

@@ -157,20 +157,23 @@ impl<'p, 'm> Names<'p, 'm> {
     /// Loads a chunk, and fails unless it has as many rows as the manifest says.
     pub(super) fn copy(&self, into: &str, chunk: &ChunkLoad<'_>) -> String {
         let rows = chunk.record.rows;
-        let mut out = format!(
+        let copy = format!(
             "\\copy {into} ({}) FROM {}\n",
             self.table.names(identifier),
             self.origin(chunk)
         );
-        let skipped = self.plan.skips_bad_rows();
-        if skipped {
+        let mut out = String::new();
+        if self.plan.skips_bad_rows() {
+            // The server tells every row that it leaves out, as a notice.
+            let _ = write!(out, "SET client_min_messages = notice;\n{copy}");
             let _ = writeln!(
                 out,
-                "\\echo {} :ROW_COUNT {}",
+                "\\echo {} :ROW_COUNT {}\nSET client_min_messages = warning;",
                 psql_argument(&format!("{}:", chunk.record.key)),
                 psql_argument(&format!("rows of {rows} loaded"))
             );
         } else {
+            out.push_str(&copy);
             let _ = writeln!(
                 out,
                 "SELECT (CASE :ROW_COUNT WHEN {rows} THEN '{rows}' ELSE {} || :ROW_COUNT || {} END)::bigint AS sqlextract_rows \\gset",
