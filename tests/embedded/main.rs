@@ -17,6 +17,7 @@ mod moving;
 mod names;
 mod oddities;
 mod partitions;
+mod readable;
 mod resume;
 mod s3;
 mod scripts;

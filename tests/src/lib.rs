@@ -12,7 +12,7 @@ pub use bucket::{Bucket, Dose, Faults};
 pub use chunks::{Job, all_files};
 pub use databases::{Database, Dialect};
 pub use dice::Dice;
-pub use process::{Run, Running, Scenario, eventually, pause, python, variable};
+pub use process::{Run, Running, Scenario, eventually, pause, python, python_of, variable};
 pub use rows::Rows;
 
 /// Whether the long form of a scenario is asked for.

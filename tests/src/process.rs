@@ -40,14 +40,19 @@ pub fn pause(time: Duration) {
 
 /// Runs one of our Python programs with JSON in, and returns the JSON it writes.
 pub fn python(script: &str, input: &Value) -> Value {
+    python_of("SQLEXTRACT_TEST_PYTHON", script, input)
+}
+
+/// The same with the Python that a variable names.
+pub fn python_of(interpreter: &str, script: &str, input: &Value) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("embedded").join(script);
-    let mut child = Command::new(variable("SQLEXTRACT_TEST_PYTHON"))
+    let mut child = Command::new(variable(interpreter))
         .arg(&file)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("SQLEXTRACT_TEST_PYTHON starts");
+        .unwrap_or_else(|e| panic!("{interpreter} does not start: {e}"));
     let mut stdin = child.stdin.take().expect("standard input is a pipe");
     // A program that ends early says why itself.
     let _ = stdin.write_all(input.to_string().as_bytes());

@@ -1,0 +1,78 @@
+//! Parquet chunks have the types that scripts declare, for readers that are not ours: DuckDB, pyarrow, and in the long form
+//! Spark, whose types are those of the script.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sqlextract_system_tests::{Dialect, Job, Scenario, full_size, python, python_of};
+
+use crate::declared::{Column, MARIADB, POSTGRES, SQLITE};
+use crate::types::{MARIADB_SESSION, POSTGRES_TYPES, every_type_of};
+
+/// The columns of the script's target, with the types that it declares.
+fn declared(script: &str) -> BTreeMap<String, String> {
+    let table = script
+        .split("CREATE TABLE IF NOT EXISTS ")
+        .nth(1)
+        .and_then(|rest| rest.split(") USING DELTA").next())
+        .expect("the script defines its table");
+    let lines = table.lines().filter_map(|line| line.strip_prefix("  `"));
+    let column = |line: &str| {
+        let (name, kind) = line.split_once("` ").expect("a column has a type");
+        let kind = kind.trim_end_matches(',').trim_end_matches(" NOT NULL");
+        (name.to_owned(), kind.to_owned())
+    };
+    lines.map(column).collect()
+}
+
+fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
+    let (scenario, source) = (Scenario::new(), every_type_of(dialect, before, columns));
+    let arguments = ["--table", "every_type", "--batch-size", "3", "--target", "databricks"];
+    let run = scenario.extract(&source.url(), &arguments).exits(0);
+    let script = std::fs::read_to_string(run.json["scripts"]["databricks"].as_str().unwrap()).unwrap();
+    let declared = declared(&script);
+    assert!(
+        declared.len() > columns.len() && declared.contains_key("id"),
+        "{declared:?}"
+    );
+    let job = Job::of(&run);
+    let table = job.table("every_type");
+    let counts: BTreeMap<&str, u64> = table["aggregates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|facts| (facts["name"].as_str().unwrap(), facts["count"].as_u64().unwrap()))
+        .collect();
+    let asked = |spark: bool| json!({"files": job.chunks("every_type"), "columns": declared, "spark": spark});
+    let mut seen = python("ddl.py", &asked(false));
+    if full_size() {
+        let spark = python_of("SQLEXTRACT_TEST_SPARK_PYTHON", "ddl.py", &asked(true));
+        seen["spark"] = spark["spark"].clone();
+    }
+    let mut different = Vec::new();
+    for (reader, columns) in seen.as_object().unwrap() {
+        for (name, kind) in &declared {
+            let expected = json!([kind, counts[name.as_str()]]);
+            let found: &Value = &columns[name];
+            if *found != expected {
+                different.push(format!("{reader} {name}: {found}, the script says {expected}"));
+            }
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn chunks_of_every_type_of_postgresql_are_read_with_the_types_of_the_script() {
+    is_read_as_declared(Dialect::Postgres, POSTGRES_TYPES, POSTGRES);
+}
+
+#[test]
+fn chunks_of_every_type_of_mariadb_are_read_with_the_types_of_the_script() {
+    is_read_as_declared(Dialect::Mysql, MARIADB_SESSION, MARIADB);
+}
+
+#[test]
+fn chunks_of_every_type_of_sqlite_are_read_with_the_types_of_the_script() {
+    is_read_as_declared(Dialect::Sqlite, "", SQLITE);
+}
