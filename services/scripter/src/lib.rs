@@ -15,8 +15,10 @@ use sqlextract_runtime::{
 };
 use sqlextract_storage::JobRecords;
 
-/// Scripts up to this size travel in their event.
+/// Scripts up to this size travel in their event, unless escaping makes them longer than the second: a message has at most
+/// 64 KiB.
 const INLINE_BYTES: usize = 32 << 10;
+const ESCAPED_BYTES: usize = 56 << 10;
 
 /// The scripter service.
 #[derive(Debug)]
@@ -73,12 +75,7 @@ impl Scripter {
     }
 
     async fn announce(&self, job: &JobId, target: &Target, location: String, script: String) -> Result<()> {
-        let mut data = EventData::of(job.clone());
-        data.target = Some(target.platform);
-        data.sha256 = Some(Digest::of(script.as_bytes()));
-        data.location = Some(location);
-        data.script = (script.len() <= INLINE_BYTES).then_some(script);
-        let event = Event::new(EventKind::IngestGenerated, target.platform.as_str(), utc_now(), data);
+        let event = announcement(job, target.platform, location, script, utc_now());
         let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let message = Message {
@@ -88,6 +85,17 @@ impl Scripter {
         };
         self.ports.queue.announce(&routing_key, message).await
     }
+}
+
+/// What is told of a script: where it is and what its bytes are, always; itself only where the message stays small.
+fn announcement(job: &JobId, platform: Platform, location: String, script: String, time: String) -> Event {
+    let mut data = EventData::of(job.clone());
+    data.target = Some(platform);
+    data.sha256 = Some(Digest::of(script.as_bytes()));
+    data.location = Some(location);
+    let escaped = serde_json::to_string(&script).map_or(usize::MAX, |text| text.len());
+    data.script = (script.len() <= INLINE_BYTES && escaped <= ESCAPED_BYTES).then_some(script);
+    Event::new(EventKind::IngestGenerated, platform.as_str(), time, data)
 }
 
 /// A script in storage.
@@ -158,5 +166,52 @@ impl Handler for Scripter {
                 settlement_for(&failure, redeliveries + 1, &self.retry)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Most bytes of an event.
+    const MESSAGE_BYTES: usize = 64 << 10;
+
+    fn told(script: &str) -> Event {
+        let job = JobId::new("orders-0123abcd").expect("a job's name");
+        let (location, time) = ("orders-0123abcd/ingest/mssql.sql", "2026-01-02T03:04:05Z");
+        announcement(
+            &job,
+            Platform::Mssql,
+            location.to_owned(),
+            script.to_owned(),
+            time.to_owned(),
+        )
+    }
+
+    #[test]
+    fn an_event_has_location_and_hash_always_and_the_script_only_while_it_stays_small() {
+        let cases = [
+            ("a".repeat(INLINE_BYTES), true),
+            ("a".repeat(INLINE_BYTES + 1), false),
+            ("ab\"\n".repeat(INLINE_BYTES / 4), true),
+            // Quotes, line ends and control characters take more in JSON than they are.
+            ("\"\n".repeat(INLINE_BYTES / 2), false),
+            ("\u{1}".repeat(INLINE_BYTES), false),
+        ];
+        for (script, inline) in cases {
+            let event = told(&script);
+            assert_eq!(event.data.script.is_some(), inline, "{} bytes", script.len());
+            assert!(event.data.script.as_ref().is_none_or(|told| *told == script));
+            assert_eq!(event.data.sha256, Some(Digest::of(script.as_bytes())));
+            assert_eq!(event.data.location.as_deref(), Some("orders-0123abcd/ingest/mssql.sql"));
+            assert_eq!(event.data.target, Some(Platform::Mssql));
+            let bytes = serde_json::to_vec(&event).expect("events serialise").len();
+            assert!(bytes <= MESSAGE_BYTES, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn the_same_script_told_twice_is_one_event() {
+        assert_eq!(told("SELECT 1;").id, told("SELECT 1;").id);
     }
 }
