@@ -91,6 +91,8 @@ fn with_settings(options: TargetOptions, pairs: &[String]) -> Result<TargetOptio
 
 #[cfg(test)]
 mod tests {
+    use sqlextract_ingest_sql::{Case, Mode, OnError};
+
     use super::*;
 
     #[test]
@@ -119,6 +121,37 @@ mod tests {
         assert_eq!(set(&[]).unwrap(), file);
         for wrong in ["stages=x", "mode=both", "parallel=many", "stage"] {
             assert_eq!(set(&[wrong]).unwrap_err().code, Code::UsageInvalid, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_reference_has_every_key_of_a_target() {
+        let text = || Some("x".to_owned());
+        let all = TargetOptions {
+            url: text(),
+            database: text(),
+            schema: text(),
+            tables: std::iter::once(("a".to_owned(), "b".to_owned())).collect(),
+            case: Some(Case::Keep),
+            mode: Mode::Merge,
+            key: vec!["id".to_owned()],
+            keys: std::iter::once(("a".to_owned(), vec!["id".to_owned()])).collect(),
+            on_error: OnError::Skip,
+            add_columns: true,
+            warehouse: text(),
+            stage: text(),
+            storage_integration: text(),
+            connection: text(),
+            credential: text(),
+            data_source: text(),
+            parallel: Some(2),
+            chunk_size: text(),
+        };
+        let reference = include_str!("../../../config/reference.toml");
+        let section = reference.split("[scripter.targets.").nth(1).unwrap();
+        for key in toml::Table::try_from(all).unwrap().keys() {
+            let listed = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{key} = "));
+            assert!(section.lines().any(listed), "{key} is not in the reference");
         }
     }
 }
