@@ -196,3 +196,31 @@ fn a_second_run_finds_the_job_in_the_ledger_or_gives_the_same_table_again() {
         }
     }
 }
+
+#[test]
+fn every_target_has_a_page_of_what_it_creates_needs_and_does_not_do() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/targets");
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for platform in Platform::ALL.iter().copied() {
+        let page = std::fs::read_to_string(folder.join(format!("{platform}.md"))).unwrap();
+        let parts = [
+            "## What is created",
+            "## What it needs",
+            "## How to run it",
+            "## What is known not to work, or not proven",
+        ];
+        for part in parts {
+            let text = page.split(part).nth(1).unwrap_or_default();
+            let text = text.split("\n## ").next().unwrap_or_default();
+            assert!(text.len() > 200, "{platform}: {part}");
+        }
+        assert!(
+            page.contains(&format!("generate-ingest --target {platform}")),
+            "{platform}: no command"
+        );
+        assert!(
+            index.contains(&format!("({platform}.md)")),
+            "{platform} is not in the index"
+        );
+    }
+}
