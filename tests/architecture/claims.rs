@@ -6,7 +6,8 @@ use crate::sources::files;
 
 /// The last column of the README's table of promises.
 fn proofs() -> Vec<(String, Vec<String>)> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let readme =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the README is there");
     let table = readme
         .split("| promise |")
         .nth(1)
@@ -26,7 +27,7 @@ fn tests() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for path in files(".rs") {
         let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let source = std::fs::read_to_string(&path).unwrap();
+        let source = std::fs::read_to_string(&path).expect("a file of the tree can be read");
         let mut marked = false;
         for line in source.lines().map(str::trim) {
             let name = line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn ");

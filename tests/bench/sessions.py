@@ -1,7 +1,8 @@
 """lineitem into PostgreSQL by the script of one session and by the driver of several: in turn, best of RUNS.
 
-Run by `tests/run sessions` and `tests/run full`. SCALE (default 1) is TPC-H's scale factor, SESSIONS (default 2,4) what is compared with one. Each
-load goes into a database of its own and is compared with the source; it fails where no number of sessions is faster.
+Run by `tests/run sessions` and `tests/run full`. SCALE (default 1) is TPC-H's scale factor, SESSIONS (default 2,4) what is
+compared with one. Each load goes into a database of its own and is compared with the source; it fails where no number of
+sessions is faster.
 """
 
 import os

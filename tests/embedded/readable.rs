@@ -29,7 +29,10 @@ fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
     let (scenario, source) = (Scenario::new(), every_type_of(dialect, before, columns));
     let arguments = ["--table", "every_type", "--batch-size", "3", "--target", "databricks"];
     let run = scenario.extract(&source.url(), &arguments).exits(0);
-    let script = std::fs::read_to_string(run.json["scripts"]["databricks"].as_str().unwrap()).unwrap();
+    let script = run.json["scripts"]["databricks"]
+        .as_str()
+        .expect("the script was written");
+    let script = std::fs::read_to_string(script).expect("the script is there");
     let declared = declared(&script);
     assert!(
         declared.len() > columns.len() && declared.contains_key("id"),
@@ -37,11 +40,10 @@ fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
     );
     let job = Job::of(&run);
     let table = job.table("every_type");
-    let counts: BTreeMap<&str, u64> = table["aggregates"]
-        .as_array()
-        .unwrap()
+    let facts = table["aggregates"].as_array().expect("a table has aggregates");
+    let counts: BTreeMap<&str, &Value> = facts
         .iter()
-        .map(|facts| (facts["name"].as_str().unwrap(), facts["count"].as_u64().unwrap()))
+        .filter_map(|facts| Some((facts["name"].as_str()?, &facts["count"])))
         .collect();
     let asked = |spark: bool| json!({"files": job.chunks("every_type"), "columns": declared, "spark": spark});
     let mut seen = python("ddl.py", &asked(false));
@@ -50,7 +52,7 @@ fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
         seen["spark"] = spark["spark"].clone();
     }
     let mut different = Vec::new();
-    for (reader, columns) in seen.as_object().unwrap() {
+    for (reader, columns) in seen.as_object().expect("there is a reader") {
         for (name, kind) in &declared {
             let expected = json!([kind, counts[name.as_str()]]);
             let found: &Value = &columns[name];

@@ -206,11 +206,18 @@ fn driven(fails: &str) -> (bool, Vec<String>, String) {
     let arguments = ["--table", "users", "--format", "csv", "--batch-size", "1000"];
     let run = scenario.extract(&source.url(), &arguments).exits(0);
     let script = scenario.path("load.sh");
-    let flags = ["--target", "mssql", "--parallel", "3", "-o", script.to_str().unwrap()];
+    let flags = [
+        "--target",
+        "mssql",
+        "--parallel",
+        "3",
+        "-o",
+        script.to_str().expect("temporary paths are text"),
+    ];
     scenario.about(&run, "generate-ingest", &flags).exits(0);
     let client = scenario.path("sqlcmd");
-    std::fs::write(&client, SQLCMD).unwrap();
-    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(&client, SQLCMD).expect("the folder takes files");
+    std::fs::set_permissions(&client, std::fs::Permissions::from_mode(0o755)).expect("the file is ours");
     let (calls, log) = (scenario.path("calls"), scenario.path("load.log"));
     let path = std::env::var("PATH").unwrap_or_default();
     let output = std::process::Command::new("bash")
@@ -220,8 +227,8 @@ fn driven(fails: &str) -> (bool, Vec<String>, String) {
         .env("SQLCMD_FAILS", fails)
         .env("SQLEXTRACT_LOG", &log)
         .output()
-        .unwrap();
-    let steps = std::fs::read_to_string(&calls).unwrap();
+        .expect("bash is in the PATH");
+    let steps = std::fs::read_to_string(&calls).expect("the client was called");
     let log = std::fs::read_to_string(&log).unwrap_or_default();
     let steps = steps.lines().map(str::to_owned).collect();
     (output.status.success(), steps, log)
