@@ -86,6 +86,7 @@ def refuses_other_counts():
 
 
 ROWS = [(1, '"a, ""b""\nc"', "00ff"), (2, "it's", "")]
+run("append", [1, 7], ROWS, [(1, 'a, "b"\nc'), (1, "before"), (2, "it's"), (7, "before")])
 run("replace", [1, 7], ROWS, [(1, 'a, "b"\nc'), (2, "it's")])
 run("merge", [1, 7], ROWS, [(1, 'a, "b"\nc'), (2, "it's"), (7, "before")])
 refuses_other_counts()

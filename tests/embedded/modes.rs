@@ -292,6 +292,8 @@ fn a_statement_that_can_never_succeed_is_not_tried_again() {
     let log = load.log();
     assert!(log.contains("step epilogue, all tables, try 1 failed"), "{log}");
     assert!(log.contains("42883") && !log.contains("try 2"), "{log}");
+    // Chunk, message, and the statements themselves.
+    assert!(log.contains("step epilogue:   SELECT counts(*) INTO staged"), "{log}");
     assert_eq!(load.target.rows(ALL).len(), 2, "something was published");
 }
 
@@ -332,4 +334,52 @@ fn rows_that_cannot_be_converted_are_left_out_only_where_asked_and_then_counted(
     );
     failed(&load.psql(&script));
     assert_eq!(load.target.value(is_missing), "t", "a half-made load stays");
+}
+
+/// Names that end quotes, dollar quotes, statements, psql's commands and variables, and shell words.
+const HOSTILE: [&str; 8] = [
+    "a\"; DROP TABLE x; --",
+    "it's $(touch broken)",
+    "$check$",
+    "back\\slash \\! touch broken",
+    ":id :'id' :\"id\"",
+    "), (",
+    "select",
+    "na\u{ef}ve \u{1f600} `touch broken`",
+];
+
+#[test]
+fn names_that_try_to_break_out_are_names_on_both_versions_by_one_session_and_by_several() {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let columns: Vec<String> = HOSTILE.iter().map(|name| format!("{} text", quoted(name))).collect();
+    let table = quoted("t\"$check$ \\! touch broken; '$(touch broken)");
+    let source = Database::new(Dialect::Postgres);
+    source.run(&format!(
+        "CREATE TABLE {table} (id bigint PRIMARY KEY, {});
+         INSERT INTO {table} SELECT i{} FROM generate_series(1, 40) AS i; ANALYZE;",
+        columns.join(", "),
+        ", 'v' || i".repeat(HOSTILE.len()),
+    ));
+    let all = format!("SELECT t::text FROM {table} AS t ORDER BY id;");
+    let names = "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        WHERE attnum > 0 AND relname LIKE 't\"%broken)';";
+    for newer in [false, true] {
+        for (format, sessions) in [("parquet", &[][..]), ("csv", &["--parallel", "2"])] {
+            let load = Load::into(if newer {
+                Database::newer()
+            } else {
+                Database::new(Dialect::Postgres)
+            });
+            let arguments = ["--table", "public.*", "--format", format, "--batch-size", "10"];
+            let run = load.scenario.extract(&source.url(), &arguments).exits(0);
+            let script = load.script_with(&run, sessions);
+            said(&match sessions {
+                [] => load.psql(&script),
+                _ => load.bash(&script),
+            });
+            assert_eq!(load.target.rows(&all), source.rows(&all), "{format} {sessions:?}");
+            assert_eq!(load.target.value(names), source.value(names));
+            assert!(!load.scenario.path("broken").exists(), "a name was run as a command");
+        }
+    }
 }

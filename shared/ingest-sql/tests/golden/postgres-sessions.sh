@@ -420,7 +420,10 @@ attempt() {
   statements "$step" >"$work/$step.sql"
   until client "$work/$step.sql" >"$work/$step.out" 2>&1; do
     say "step $step, $(about "$step"), try $try failed: $(tr '\n' ' ' <"$work/$step.out" | cut -c 1-2000)"
-    if lasts "$work/$step.out" || [ "$try" -ge "$tries" ]; then return 1; fi
+    if lasts "$work/$step.out" || [ "$try" -ge "$tries" ]; then
+      sed "s/^/step $step: /" "$work/$step.sql" >>"$log"
+      return 1
+    fi
     sleep "$pause"
     try=$((try + 1)) pause=$((pause * 2))
   done

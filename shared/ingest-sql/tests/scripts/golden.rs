@@ -114,9 +114,9 @@ fn sessions_are_driven_by_a_shell_script() {
 }
 
 #[test]
-fn rows_are_replaced_or_merged_where_asked() {
+fn rows_are_appended_replaced_or_merged() {
     for platform in Platform::ALL.iter().copied() {
-        for mode in [Mode::Replace, Mode::Merge] {
+        for mode in [Mode::Append, Mode::Replace, Mode::Merge] {
             let columns = vec![
                 column("id", "bigint", ChunkType::Int64),
                 column("note", "text", ChunkType::Text),
