@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sqlextract_system_tests::{Dialect, Job, Scenario, full_size, python, python_of};
+use sqlextract_system_tests::{Database, Dialect, Job, Scenario, full_size, python, python_of};
 
 use crate::declared::{Column, MARIADB, POSTGRES, SQLITE};
 use crate::types::{MARIADB_SESSION, POSTGRES_TYPES, every_type_of};
@@ -23,6 +23,29 @@ fn declared(script: &str) -> BTreeMap<String, String> {
         (name.to_owned(), kind.to_owned())
     };
     lines.map(column).collect()
+}
+
+/// Spark reads the CSV as the Parquet, value by value, when both are read as their scripts' COPY INTO says.
+fn spark_reads_both_formats_alike(source: &Database, table: &str, rows: usize) {
+    let copies = ["parquet", "csv"].map(|format| {
+        let scenario = Scenario::new();
+        let arguments = ["--table", table, "--format", format, "--target", "databricks"];
+        let run = scenario.extract(&source.url(), &arguments).exits(0);
+        let script = run.json["scripts"]["databricks"]
+            .as_str()
+            .expect("the script was written");
+        let script = std::fs::read_to_string(script).expect("the script is there");
+        let files = Job::of(&run).chunks(table);
+        (scenario, format, json!({"files": files, "script": script}))
+    });
+    let [(_parquet, first, one), (_csv, second, other)] = copies;
+    let read = python_of(
+        "SQLEXTRACT_TEST_SPARK_PYTHON",
+        "spark.py",
+        &json!({"copies": {first: one, second: other}}),
+    );
+    assert_eq!(read["different"], json!([]));
+    assert_eq!(read["rows"], rows);
 }
 
 fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
@@ -50,6 +73,8 @@ fn is_read_as_declared(dialect: Dialect, before: &str, columns: &[Column]) {
     if full_size() {
         let spark = python_of("SQLEXTRACT_TEST_SPARK_PYTHON", "ddl.py", &asked(true));
         seen["spark"] = spark["spark"].clone();
+        let rows = table["totals"]["rows"].as_u64().and_then(|n| usize::try_from(n).ok());
+        spark_reads_both_formats_alike(&source, "every_type", rows.expect("a table has rows"));
     }
     let mut different = Vec::new();
     for (reader, columns) in seen.as_object().expect("there is a reader") {
