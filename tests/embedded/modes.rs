@@ -383,3 +383,25 @@ fn names_that_try_to_break_out_are_names_on_both_versions_by_one_session_and_by_
         }
     }
 }
+
+#[test]
+fn statements_with_options_that_postgresql_does_not_have_are_refused_by_both_versions() {
+    // The sample scripts that this project began with, and options of other platforms.
+    let broken = [
+        "COPY target_table FROM PROGRAM 'cat /path/to/file_*.csv' WITH (FORMAT csv, HEADER true, PARALLEL 8);",
+        "COPY target_table FROM PROGRAM 'parquet-tools cat /path/to/file_*.parquet' WITH (FORMAT csv, PARALLEL 8);",
+        "COPY target_table FROM '/path/to/file.parquet' WITH (FORMAT parquet);",
+    ];
+    for target in [Database::new(Dialect::Postgres), Database::newer()] {
+        let load = Load::into(target);
+        load.target.run("CREATE TABLE target_table (id integer);");
+        for statement in broken {
+            let script = load.scenario.path("broken.sql");
+            std::fs::write(&script, statement).unwrap();
+            let told = failed(&load.psql(&script));
+            let refused = told.contains("option \"parallel\" not recognized")
+                || told.contains("COPY format \"parquet\" not recognized");
+            assert!(refused, "{statement}: {told}");
+        }
+    }
+}

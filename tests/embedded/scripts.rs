@@ -144,6 +144,33 @@ fn what_a_target_cannot_read_is_refused_before_anything_is_extracted() {
 }
 
 #[test]
+fn a_value_that_one_target_cannot_hold_is_said_with_its_remedy_and_holds_up_no_other_target() {
+    let source = Database::new(Dialect::Sqlite);
+    source.run("CREATE TABLE far (id INTEGER PRIMARY KEY, r REAL); INSERT INTO far VALUES (1, 9e999), (2, 1.5);");
+    let scenario = Scenario::new();
+    let arguments = ["--table", "far", "--target", "mssql,snowflake,bigquery"];
+    // The second time the job is complete, and says the same.
+    for _ in 0..2 {
+        let run = scenario.extract(&source.url(), &arguments).exits(7).says(&[
+            "SQL Server cannot have",
+            "column \"r\" holds NaN or an infinity",
+            "--column-type T.C=text",
+        ]);
+        let scripts = run.json["scripts"].as_object().expect("the summary has scripts");
+        let written: Vec<&str> = scripts.keys().map(String::as_str).collect();
+        assert_eq!(written, ["bigquery", "snowflake"]);
+        let folder = PathBuf::from(run.json["manifest"].as_str().expect("it was extracted"));
+        for file in ["ingest/bigquery.sql", "ingest/snowflake.sql"] {
+            assert!(folder.with_file_name(file).exists(), "{file}");
+        }
+    }
+    // A target that is asked for later is refused alike.
+    let more = ["--table", "far", "--target", "mssql"];
+    let later = scenario.extract(&source.url(), &more).exits(7);
+    assert!(later.stderr.contains("NaN or an infinity"), "{}", later.stderr);
+}
+
+#[test]
 fn a_script_is_made_from_the_last_job_from_a_named_one_or_from_a_manifest() {
     let (scenario, source) = (Scenario::new(), users());
     let first = scenario.extract(&source.url(), &["--table", "users"]).exits(0);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlextract_ingest_sql::{Script, ScriptOptions, TargetOptions, render};
 use sqlextract_model::{
-    Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Platform, Result,
-    Target,
+    Class, Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Platform,
+    Result, Target,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{
@@ -58,20 +58,49 @@ impl Scripter {
             .map(|_| ())
     }
 
-    async fn script(&self, job: &JobId) -> Result<()> {
+    /// Why the targets of a job that have no script have none.
+    pub async fn refusals(&self, job: &JobId) -> Result<Vec<Failure>> {
+        let (records, targets) = self.asked(job).await?;
+        let mut refusals = Vec::new();
+        for target in &targets {
+            let settings = self.targets.get(&target.platform).cloned().unwrap_or_default();
+            let options = ScriptOptions::of(records.location(), settings);
+            refusals.extend(render_script(&records, target, &options).await.err());
+        }
+        Ok(refusals)
+    }
+
+    async fn asked(&self, job: &JobId) -> Result<(JobRecords, Vec<Target>)> {
         let records = JobRecords::new(self.ports.destination(&self.destination)?, job.clone());
-        let Some(record) = records.job_record().await? else {
-            return Err(Failure::new(
+        match records.job_record().await? {
+            Some(record) => Ok((records, record.request.targets)),
+            None => Err(Failure::new(
                 Code::StorageMissing,
                 format!("job {job} has no record in its destination"),
-            ));
-        };
-        for target in &record.request.targets {
-            let written = write_script(&records, target, &self.targets).await?;
-            self.progress.script_written(job, target.platform, &written.key);
-            self.announce(job, target, written.key, written.text).await?;
+            )),
         }
-        Ok(())
+    }
+
+    /// One target that has no script holds up no other. A failure that may pass is the one that counts: then all is tried
+    /// again.
+    async fn script(&self, job: &JobId) -> Result<()> {
+        let (records, targets) = self.asked(job).await?;
+        let mut failed: Option<Failure> = None;
+        for target in &targets {
+            if let Err(failure) = self.script_of(&records, target).await
+                && failed.as_ref().is_none_or(|first| first.class() == Class::Permanent)
+            {
+                failed = Some(failure);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn script_of(&self, records: &JobRecords, target: &Target) -> Result<()> {
+        let written = write_script(records, target, &self.targets).await?;
+        let job = records.job();
+        self.progress.script_written(job, target.platform, &written.key);
+        self.announce(job, target, written.key, written.text).await
     }
 
     async fn announce(&self, job: &JobId, target: &Target, location: String, script: String) -> Result<()> {

@@ -129,10 +129,8 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
     ));
     let embedded = Embedded::start(args, file, &tuning, ports, &request, &destination)?;
     let mut failures = embedded.until_the_end(&request).await;
-    if failures.is_empty()
-        && let Err(failure) = add_scripts(&records, &request, file).await
-    {
-        failures.push(failure);
+    if failures.is_empty() {
+        failures = add_scripts(&records, &request, file).await?;
     }
     let mut ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
     if let Ok(ended) = &mut ended {
@@ -170,17 +168,19 @@ async fn ended(
     })
 }
 
-/// Writes the scripts that this command asks for and the job was not asked for when it began.
-async fn add_scripts(records: &JobRecords, request: &ExtractionRequest, file: &SettingsFile) -> Result<()> {
+/// Writes the scripts that this command asks for and the job was not asked for when it began. One that cannot be written
+/// holds up no other.
+async fn add_scripts(records: &JobRecords, request: &ExtractionRequest, file: &SettingsFile) -> Result<Vec<Failure>> {
     let there = records
         .job_record()
         .await?
         .map(|record| record.request.targets)
         .unwrap_or_default();
+    let mut failures = Vec::new();
     for target in request.targets.iter().filter(|target| !there.contains(target)) {
-        write_script(records, target, &file.scripter.targets).await?;
+        failures.extend(write_script(records, target, &file.scripter.targets).await.err());
     }
-    Ok(())
+    Ok(failures)
 }
 
 /// The newest run of the job, or with `restart` one more.
@@ -201,6 +201,7 @@ struct Embedded {
     ports: Arc<Ports>,
     view: Arc<View>,
     gate: Gate,
+    scripter: Arc<Scripter>,
     shutdown: Shutdown,
 }
 
@@ -261,11 +262,12 @@ impl Embedded {
         }
         shutdown.spawn("planner", planner.run(shutdown.clone()));
         shutdown.spawn("extractor", extractor.run());
-        shutdown.spawn("scripter", scripter.run(shutdown.clone()));
+        shutdown.spawn("scripter", Arc::clone(&scripter).run(shutdown.clone()));
         Ok(Self {
             ports,
             view,
             gate,
+            scripter,
             shutdown,
         })
     }
@@ -305,7 +307,7 @@ impl Embedded {
                 () = self.shutdown.draining().cancelled() => return Ok(self.stopped()),
                 event = next_event(events.as_mut()) => event?,
                 () = tokio::time::sleep(LOOK) => {
-                    if let Some(failures) = self.stuck(&job).await? {
+                    if let Some(failures) = self.stuck(&job, scripts.is_some()).await? {
                         return Ok(failures);
                     }
                     continue;
@@ -345,8 +347,9 @@ impl Embedded {
         self.shutdown.cause().and_then(StopCause::failure).into_iter().collect()
     }
 
-    /// The failures of a job that waits for nothing but repair: all that is left is parked.
-    async fn stuck(&self, job: &JobId) -> Result<Option<Vec<Failure>>> {
+    /// The failures of a job that waits for nothing but repair: all that is left is parked. Once the job is complete that is
+    /// the scripter's message, and what stands in the way of its scripts is asked for by name.
+    async fn stuck(&self, job: &JobId, completed: bool) -> Result<Option<Vec<Failure>>> {
         let Some(progress) = self.ports.checkpoint.progress(job).await? else {
             return Ok(None);
         };
@@ -355,6 +358,13 @@ impl Embedded {
             return Ok(Some(attach::parked(&progress)));
         }
         if self.ports.queue.depth(&QueueName::Parked).await? > 0 && parked == 0 {
+            let refusals = match completed {
+                true => self.scripter.refusals(job).await?,
+                false => Vec::new(),
+            };
+            if !refusals.is_empty() {
+                return Ok(Some(refusals));
+            }
             let mut dead = self.ports.queue.receiver(&QueueName::Parked, 1).await?;
             let delivery = dead.receive().await?;
             let reason = delivery.reason().unwrap_or_default().to_owned();
