@@ -71,12 +71,13 @@ fn pure_crates_depend_on_nothing_that_acts() {
 
 #[test]
 fn each_client_library_has_one_home() {
-    let homes: [(&str, &[&str]); 8] = [
+    let homes: [(&str, &[&str]); 9] = [
         ("sqlx", &["sqlextract-source"]),
         (
             "rusqlite",
             &["sqlextract-source", "sqlextract-checkpoint", "sqlextract"],
         ),
+        ("redis", &["sqlextract-checkpoint"]),
         ("aws-sdk-s3", &["sqlextract-storage"]),
         ("aws-config", &["sqlextract-storage"]),
         ("parquet", &["sqlextract-encoding"]),

@@ -2,6 +2,8 @@
 //!
 //! Storage holds the facts. A checkpoint that is lost, behind or deleted costs a look at storage and nothing else.
 
+mod budget;
+mod redis;
 mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -12,6 +14,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlextract_model::{BatchIndex, Failure, Generation, JobId, Result, TableSegment};
 
+pub use self::redis::{FencedLease, RedisBudget, RedisCheckpoint, RedisFacts, RedisSettings};
+pub use budget::{BudgetState, ConnectionPermit, Grant, SourceBudget, SourceLimits, Unit};
 pub use sqlite::SqliteCheckpoint;
 
 /// A batch within its job: table, generation and index.
@@ -76,6 +80,8 @@ pub enum Lease {
 /// - `complete` never makes a job or a table: what is not known, a newer generation included, answers `Unknown`.
 /// - `done` bits of one generation never become undone except by `begin`.
 /// - A batch that is done, or whose generation is not the known one, is never among the parked ones.
+/// - `pause` never makes a job. A job that is begun for the first time, or again after a loss, is running; `begin` of a
+///   known job leaves it as it is.
 /// - `attempt` counts tries at a batch, before the work, so that a try that killed its process is counted.
 /// - `lease` answers who holds the name; a holder that died frees it when its time to live has passed at the latest.
 ///   A lease saves double work. It protects nothing: the create-only commit record does.
@@ -91,6 +97,9 @@ pub trait Checkpoint: Send + Sync + fmt::Debug {
 
     /// Parks a batch with its failure, or (with `None`) clears parking and attempts, so that it is tried again.
     async fn park(&self, job: &JobId, batch: &BatchId, failure: Option<&Failure>) -> Result<()>;
+
+    /// Holds the job's fan-out, or lets it go on; `false` where the job is not known.
+    async fn pause(&self, job: &JobId, paused: bool) -> Result<bool>;
 
     /// `None` where the job is not known.
     async fn progress(&self, job: &JobId) -> Result<Option<Progress>>;

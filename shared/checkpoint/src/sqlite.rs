@@ -125,6 +125,12 @@ impl Checkpoint for SqliteCheckpoint {
             .await
     }
 
+    async fn pause(&self, job: &JobId, paused: bool) -> Result<bool> {
+        let job = job.clone();
+        self.transact(move |transaction, _| jobs::pause(transaction, &job, paused))
+            .await
+    }
+
     async fn progress(&self, job: &JobId) -> Result<Option<Progress>> {
         let job = job.clone();
         self.transact(move |transaction, _| jobs::progress(transaction, &job))

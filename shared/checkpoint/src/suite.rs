@@ -13,8 +13,8 @@ use crate::{BatchId, Checkpoint, TableState};
 
 pub use jobs::{
     attempts_are_counted_before_the_work, begin_says_what_storage_says, completions_count_down_and_repeat,
-    large_jobs_are_counted_exactly, lower_generations_change_nothing, parking_lasts_until_done_or_cleared,
-    what_is_not_known_is_never_made,
+    jobs_are_paused_until_they_are_let_go, large_jobs_are_counted_exactly, lower_generations_change_nothing,
+    parking_lasts_until_done_or_cleared, what_is_not_known_is_never_made,
 };
 pub use leases::{leases_are_taken_renewed_and_given_back, leases_end_with_their_time, one_of_many_gets_a_lease};
 pub use random::any_sequence_agrees_with_the_model;
@@ -68,6 +68,7 @@ macro_rules! checkpoint_suite {
             what_is_not_known_is_never_made,
             attempts_are_counted_before_the_work,
             parking_lasts_until_done_or_cleared,
+            jobs_are_paused_until_they_are_let_go,
             large_jobs_are_counted_exactly,
             leases_are_taken_renewed_and_given_back,
             leases_end_with_their_time,

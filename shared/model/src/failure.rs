@@ -103,6 +103,7 @@ codes! {
     StorageForeign "storage_foreign" Permanent Request 5 "The output holds something that is not of this job." "Choose another `--output` or `--job`, or move the foreign files away."
     StorageCorrupt "storage_corrupt" Permanent Infrastructure 8 "An object's content is not what its record says." "Run `sqlextract verify --depth full`; extract again with `--restart`."
     CheckpointUnavailable "checkpoint_unavailable" Retryable Infrastructure 6 "The checkpoint store does not answer." "Check the store, then run the same command again."
+    CheckpointRefused "checkpoint_refused" Permanent Request 6 "The checkpoint store refuses the user, the password or a command." "Correct the user and the password, and let the user run scripts, INFO and TIME under the prefix."
     CheckpointCorrupt "checkpoint_corrupt" Permanent Infrastructure 6 "The checkpoint store cannot be read." "Delete the file: it is rebuilt from the output."
     CheckpointNewer "checkpoint_newer" Permanent Infrastructure 6 "A newer version of sqlextract wrote the checkpoint store." "Use that version, or delete the file: it is rebuilt from the output."
     QueueUnavailable "queue_unavailable" Retryable Infrastructure 6 "The queue does not take or give messages." "Check the broker, then try again."

@@ -256,6 +256,14 @@ fn forget_batch(transaction: &Transaction<'_>, job: &JobId, batch: &BatchId) -> 
     Ok(())
 }
 
+pub(super) fn pause(transaction: &Transaction<'_>, job: &JobId, paused: bool) -> Outcome<bool> {
+    let changed = transaction.execute(
+        "UPDATE job SET paused = ?2 WHERE name = ?1",
+        params![job.as_str(), paused],
+    )?;
+    Ok(changed == 1)
+}
+
 pub(super) fn progress(transaction: &Transaction<'_>, job: &JobId) -> Outcome<Option<Progress>> {
     let paused = transaction
         .query_row("SELECT paused FROM job WHERE name = ?1", [job.as_str()], |row| {

@@ -234,6 +234,37 @@ pub async fn parking_lasts_until_done_or_cleared(subject: Subject) {
     assert_eq!(progress(second.as_ref(), "j").await.parked, []);
 }
 
+pub async fn jobs_are_paused_until_they_are_let_go(subject: Subject) {
+    let Subject { first, second } = subject;
+    let name = job("j");
+    assert_eq!(first.pause(&name, true).await, Ok(false), "the job is not known");
+    assert_eq!(second.progress(&name).await, Ok(None), "and is not made");
+    first.begin(&name, &[state("a", 1, 5, &[])]).await.expect("begin works");
+    first
+        .begin(&job("other"), &[state("a", 1, 5, &[])])
+        .await
+        .expect("begin works");
+    for _ in 0..2 {
+        assert_eq!(first.pause(&name, true).await, Ok(true));
+        assert!(progress(second.as_ref(), "j").await.paused);
+    }
+    assert!(!progress(second.as_ref(), "other").await.paused);
+    // Work that is under way is recorded, and looking at storage again does not let it go.
+    assert_eq!(
+        second.complete(&name, &batch("a", 1, 0), 1, 1).await,
+        Ok(recorded(true, 4))
+    );
+    second
+        .begin(&name, &[state("a", 2, 7, &[])])
+        .await
+        .expect("begin works");
+    assert!(progress(first.as_ref(), "j").await.paused);
+    for _ in 0..2 {
+        assert_eq!(second.pause(&name, false).await, Ok(true));
+        assert!(!progress(first.as_ref(), "j").await.paused);
+    }
+}
+
 pub async fn large_jobs_are_counted_exactly(subject: Subject) {
     let Subject { first, second } = subject;
     let name = job("j");
