@@ -111,6 +111,7 @@ impl Extractor {
         stop: &CancellationToken,
     ) -> Result<Extracted> {
         let _pass = self.gate.enter().await;
+        let _connection = self.limiter.connection().await;
         let share = self.take_share()?;
         let wanted = wanted_bytes(&share.share, plan.columns.len());
         let reservation = share.share.reserve(wanted).await?;

@@ -1,4 +1,7 @@
-//! Limits on what a source has to give per second: rows, bytes, queries.
+//! Limits on what a source has to give per second: rows, bytes, queries. This process has a limit of its own, and may
+//! share another with the whole fleet.
+
+mod fleet;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
@@ -9,8 +12,11 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter as Governor};
+use sqlextract_checkpoint::{ConnectionPermit, SourceBudget, Unit};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+use self::fleet::FleetLimit;
 
 /// Cells per second that a limit is divided into at most: a cell's time is then long enough to be counted in
 /// nanoseconds without an error that shows.
@@ -41,6 +47,7 @@ pub struct RateLimiter {
     rows: Option<Arc<Meter>>,
     bytes: Option<Arc<Meter>>,
     queries: Option<Arc<Meter>>,
+    fleet: Option<Arc<FleetLimit>>,
 }
 
 impl RateLimiter {
@@ -50,7 +57,15 @@ impl RateLimiter {
             rows: meter(limit.rows),
             bytes: meter(limit.bytes),
             queries: meter(limit.queries),
+            fleet: None,
         }
+    }
+
+    /// Adds a budget that the fleet shares: both limits must admit what is read.
+    #[must_use]
+    pub fn with_fleet(mut self, budget: Arc<dyn SourceBudget>) -> Self {
+        self.fleet = Some(Arc::new(FleetLimit::new(budget)));
+        self
     }
 
     /// Waits until so many rows and bytes may be taken. More than the limit of a second takes several seconds.
@@ -60,12 +75,28 @@ impl RateLimiter {
                 meter.admit(amount).await;
             }
         }
+        if let Some(fleet) = &self.fleet {
+            fleet.admit(Unit::Rows, rows).await;
+            fleet.admit(Unit::Bytes, bytes).await;
+        }
     }
 
     /// Waits until another query may be sent.
     pub async fn admit_query(&self) {
         if let Some(queries) = &self.queries {
             queries.admit(1).await;
+        }
+        if let Some(fleet) = &self.fleet {
+            fleet.admit(Unit::Queries, 1).await;
+        }
+    }
+
+    /// Waits until the fleet has a connection to the source for us, and holds it until it is dropped. `None` where the
+    /// fleet has no limit of connections.
+    pub async fn connection(&self) -> Option<ConnectionPermit> {
+        match &self.fleet {
+            Some(fleet) => fleet.connection().await,
+            None => None,
         }
     }
 
@@ -75,7 +106,9 @@ impl RateLimiter {
             let waiting = meter.as_ref().map_or(0, |meter| meter.waiting.load(Ordering::Relaxed));
             waiting > 0
         });
-        waited_for.map_or(LimiterState::Idle, |(name, _)| LimiterState::Limited(name))
+        let waited_for = waited_for.map(|(name, _)| name);
+        let waited_for = waited_for.or_else(|| self.fleet.as_ref().and_then(|fleet| fleet.waited_for()));
+        waited_for.map_or(LimiterState::Idle, LimiterState::Limited)
     }
 }
 
