@@ -23,6 +23,8 @@ pub struct RedisFacts {
     pub maxmemory_bytes: u64,
     pub used_memory_bytes: u64,
     pub cluster: bool,
+    /// Nodes that share the keys: 1 outside of a cluster.
+    pub primaries: u32,
     pub replica: bool,
     pub round_trip: Duration,
     /// The server's clock minus ours, in milliseconds.
@@ -39,7 +41,21 @@ pub(super) async fn examine(link: &Link) -> Result<RedisFacts> {
     let round_trip = begun.elapsed();
     let middle = before + round_trip / 2;
     let ahead = server_time(time).map_or(0, |time| time.as_millis() as i64 - middle.as_millis() as i64);
-    Ok(read(&info, link.location(), round_trip, ahead))
+    let mut facts = read(&info, link.location(), round_trip, ahead);
+    if facts.cluster {
+        let info = link.command(cmd("CLUSTER").arg("INFO")).await.map_err(failure)?;
+        let info = String::from_redis_value(info).map_err(|error| errors::corrupt(link.location()).because(error))?;
+        facts.primaries = field(&info, "cluster_size").parse().unwrap_or(1);
+    }
+    Ok(facts)
+}
+
+/// A field of what INFO answers.
+fn field<'a>(info: &'a str, name: &str) -> &'a str {
+    let mut lines = info.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .find(|(found, _)| *found == name)
+        .map_or("", |(_, value)| value.trim())
 }
 
 fn since_1970() -> Duration {
@@ -52,12 +68,7 @@ fn server_time(value: Value) -> Option<Duration> {
 }
 
 fn read(info: &str, location: &str, round_trip: Duration, clock_ahead_ms: i64) -> RedisFacts {
-    let field = |name: &str| {
-        let mut lines = info.lines().filter_map(|line| line.split_once(':'));
-        lines
-            .find(|(found, _)| *found == name)
-            .map_or("", |(_, value)| value.trim())
-    };
+    let field = |name| field(info, name);
     RedisFacts {
         version: field("redis_version").to_owned(),
         location: location.to_owned(),
@@ -65,6 +76,7 @@ fn read(info: &str, location: &str, round_trip: Duration, clock_ahead_ms: i64) -
         maxmemory_bytes: field("maxmemory").parse().unwrap_or(0),
         used_memory_bytes: field("used_memory").parse().unwrap_or(0),
         cluster: field("redis_mode") == "cluster",
+        primaries: 1,
         replica: field("role") == "slave",
         round_trip,
         clock_ahead_ms,
@@ -82,6 +94,13 @@ pub(super) fn refusal(facts: &RedisFacts, allow_eviction: bool) -> Option<Failur
     if facts.replica {
         let text = format!("the checkpoint at {location} is a replica, which takes no writes");
         return Some(refused(text).remedy("Give the address of the primary."));
+    }
+    if facts.primaries > 1 {
+        let text = format!(
+            "the checkpoint at {location} is a cluster whose {} nodes share the keys",
+            facts.primaries
+        );
+        return Some(refused(text).remedy("Use a server that holds all slots, or a proxy before the cluster."));
     }
     let evicts = facts.maxmemory_bytes > 0 && facts.policy != "noeviction";
     (evicts && !allow_eviction).then(|| {
@@ -135,6 +154,7 @@ mod tests {
             ("never full", change(|f| f.maxmemory_bytes = 0), false, false),
             ("full", change(|f| f.policy = "noeviction".to_owned()), false, false),
             ("replica", change(|f| f.replica = true), true, true),
+            ("cluster", change(|f| f.primaries = 3), true, true),
             ("old", change(|f| f.version = "4.0.9".to_owned()), true, true),
             ("new", change(|f| f.version = "10.0.0".to_owned()), true, false),
             ("unknown", change(|f| f.version = "next".to_owned()), true, false),

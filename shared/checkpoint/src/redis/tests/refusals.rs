@@ -42,6 +42,29 @@ async fn a_replica_is_refused() {
 }
 
 #[tokio::test]
+async fn a_cluster_of_several_nodes_is_refused() {
+    let nodes = [
+        Server::with(&["--cluster-enabled", "yes"]).await,
+        Server::with(&["--cluster-enabled", "yes"]).await,
+    ];
+    nodes[0].run(&["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]).await;
+    nodes[1].run(&["CLUSTER", "ADDSLOTSRANGE", "8192", "16383"]).await;
+    let port = nodes[1].port.to_string();
+    nodes[0].run(&["CLUSTER", "MEET", "127.0.0.1", &port]).await;
+    let begun = std::time::Instant::now();
+    let failure = loop {
+        // Until they have met, each takes itself for the only one.
+        match RedisCheckpoint::open(nodes[0].settings()).await {
+            Err(failure) => break failure,
+            Ok(_) => assert!(begun.elapsed() < DEADLINE, "the nodes meet"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(failure.code, Code::PreflightFailed, "{failure:?}");
+    assert!(failure.message.contains("2 nodes"), "{failure}");
+}
+
+#[tokio::test]
 async fn passwords_and_permissions_are_told_apart_from_absence() {
     let server = Server::with(&["--requirepass", SECRET]).await;
     let at = |login: &str| RedisSettings::new(format!("redis://{login}127.0.0.1:{}", server.port));
