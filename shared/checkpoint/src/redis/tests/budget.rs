@@ -251,39 +251,86 @@ async fn a_caller_who_leaves_takes_no_connection_along() {
         .unwrap();
 }
 
-/// Names the server in the process that takes connections and is killed.
+/// Names the server in processes that are killed.
 const CHILD: &str = "SQLEXTRACT_TEST_REDIS_CHILD";
 
-fn process_that_holds_two(server: &Server) -> Child {
-    let name = "redis::tests::budget::a_process_that_is_killed_gives_its_connections_back";
+/// Another process with this test's beginning alone.
+fn process(test: &str, server: &Server) -> (Child, impl Iterator<Item = String> + Send + use<>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", &format!("redis::tests::budget::{test}"), "--nocapture"])
         .env(CHILD, server.url())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    (child, lines.map_while(|line| line.ok()))
+}
+
+/// A word to the test, past the captured output.
+fn tell(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+async fn child(url: String, limits: SourceLimits) -> RedisBudget {
+    let checkpoint = RedisCheckpoint::open(RedisSettings::new(url)).await.unwrap();
+    checkpoint.source_budget("shop", limits)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_share_the_limit_and_inherit_from_the_dead() {
+    if let Ok(url) = std::env::var(CHILD) {
+        let budget = child(url, limits(RATE, 0)).await;
+        loop {
+            let grant = budget.take(Unit::Rows).await.unwrap();
+            tokio::time::sleep(grant.wait).await;
+            tell(&grant.units.to_string());
+        }
+    }
+    let server = Server::start().await;
+    let (read, mut children) = (Arc::new(AtomicU64::new(0)), Vec::new());
+    for _ in 0..4 {
+        let (child, lines) = process("processes_share_the_limit_and_inherit_from_the_dead", &server);
+        children.push(child);
+        let read = Arc::clone(&read);
+        std::thread::spawn(move || {
+            for line in lines {
+                read.fetch_add(line.parse().unwrap_or(0), Ordering::Relaxed);
+            }
+        });
+    }
+    let watching = member(&server, limits(RATE, 0)).await;
+    until("all are known", || watching.state().fleet == 5).await;
+    let mut rates = vec![rate(&read, MEASURED).await];
+    for child in &mut children[..3] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    rates.push(rate(&read, MEASURED).await);
+    children[3].kill().unwrap();
+    children[3].wait().unwrap();
+    let limit = RATE as f64;
     assert!(
-        lines.any(|line| line.unwrap() == "held"),
-        "the child has ended without connections"
+        rates.iter().all(|rate| (limit * 0.9..=limit * 1.1).contains(rate)),
+        "{rates:?}"
     );
-    child
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_gives_its_connections_back() {
     if let Ok(url) = std::env::var(CHILD) {
-        let checkpoint = RedisCheckpoint::open(RedisSettings::new(url)).await.unwrap();
-        let budget = checkpoint.source_budget("shop", limits(0, 2));
+        let budget = child(url, limits(0, 2)).await;
         let _held = (budget.connection().await, budget.connection().await);
-        // Past the test's captured output.
-        std::io::stderr().write_all(b"held\n").unwrap();
+        tell("held");
         std::future::pending::<()>().await;
     }
     let server = Server::start().await;
     let budget = member(&server, limits(0, 2)).await;
-    let mut child = process_that_holds_two(&server);
+    let (mut child, mut lines) = process("a_process_that_is_killed_gives_its_connections_back", &server);
+    assert!(
+        lines.any(|line| line == "held"),
+        "the child has ended without connections"
+    );
     until("the fleet is two", || budget.state().fleet == 2).await;
     // As long as it lives its connections are renewed beyond their time.
     let while_it_lives = tokio::time::timeout(Duration::from_secs(17), budget.connection()).await;
