@@ -2,6 +2,8 @@
 
 servers_folder=
 # The processes that we started: each is the server itself.
+# Those among them that need no clean end, which would take an Erlang node seconds.
+expendable=()
 started=()
 
 free_port() {
@@ -34,10 +36,12 @@ install_missing() {
   postgres_folder >/dev/null || packages+=(postgresql)
   command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
   command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer)
+  rabbitmq_folder >/dev/null || packages+=(rabbitmq-server)
+  command -v redis-server >/dev/null || packages+=(redis-server)
   command -v python3 >/dev/null || packages+=(python3)
   [ ${#packages[@]} = 0 ] && return
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "missing: ${packages[*]}; install them, or give SQLEXTRACT_TEST_POSTGRES and SQLEXTRACT_TEST_MYSQL" >&2
+    echo "missing: ${packages[*]}; install them, or give the addresses of all servers (${test_addresses[*]})" >&2
     exit 1
   fi
   apt-get update -qq
@@ -60,7 +64,8 @@ postgres_folder() {
 wait_for() {
   local what=$1
   shift
-  for _ in $(seq 1 300); do
+  # A busy machine takes a minute to start an Erlang node.
+  for _ in $(seq 1 1800); do
     "$@" >/dev/null 2>&1 && return
     sleep 0.1
   done
@@ -131,10 +136,67 @@ start_mariadb() {
   export SQLEXTRACT_TEST_MYSQL="mysql://root@127.0.0.1:$port/mysql"
 }
 
+# The folder of the broker's own programs: Debian's, since those in PATH insist on the broker's user; else where PATH has it.
+rabbitmq_folder() {
+  if [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]; then
+    echo /usr/lib/rabbitmq/bin
+  elif command -v rabbitmq-server >/dev/null; then
+    dirname "$(readlink -f "$(command -v rabbitmq-server)")"
+  else
+    return 1
+  fi
+}
+
+accepts() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A broker with a name service of its own, so that it meets no other node of this machine. It has no plugins.
+start_rabbitmq() {
+  local bin data port epmd_port epmd=epmd
+  bin=$(rabbitmq_folder)
+  data=$servers_folder/rabbitmq
+  port=$(free_port)
+  epmd_port=$(free_port)
+  install -d -m 700 "$data"
+  : >"$data/environment.conf"
+  echo '[].' >"$data/enabled_plugins"
+  {
+    echo "listeners.tcp.1 = 127.0.0.1:$port"
+    echo "load_definitions = $PWD/tests/rabbitmq/definitions.json"
+    # A shared machine may have little room on its disk, and an alarm would block every publisher.
+    echo "disk_free_limit.absolute = 50MB"
+  } >"$data/rabbitmq.conf"
+  command -v epmd >/dev/null || epmd=$(ls /usr/lib/erlang/erts-*/bin/epmd | head -n 1)
+  start_server "$(id -un)" epmd "$epmd" -port "$epmd_port" -address 127.0.0.1
+  expendable+=("$!")
+  # RUNNING_UNDER_SYSTEMD keeps the start script from staying as the server's parent.
+  start_server "$(id -un)" rabbitmq env HOME="$data" ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 RUNNING_UNDER_SYSTEMD=1 \
+    RABBITMQ_NODENAME="sqlextract-$port@localhost" RABBITMQ_NODE_PORT="$port" RABBITMQ_DIST_PORT="$(free_port)" \
+    RABBITMQ_CONF_ENV_FILE="$data/environment.conf" RABBITMQ_CONFIG_FILE="$data/rabbitmq.conf" \
+    RABBITMQ_ENABLED_PLUGINS_FILE="$data/enabled_plugins" RABBITMQ_MNESIA_BASE="$data/mnesia" \
+    RABBITMQ_LOG_BASE="$data/log" RABBITMQ_LOGS=- \
+    "$bin/rabbitmq-server"
+  expendable+=("$!")
+  wait_for RabbitMQ accepts "$port"
+  export SQLEXTRACT_TEST_RABBITMQ="amqp://scratch:scratch@127.0.0.1:$port/%2f"
+}
+
+# With a password, so that a wrong one can be tested.
+start_redis() {
+  local data port
+  data=$servers_folder/redis
+  port=$(free_port)
+  install -d -m 700 "$data"
+  start_server "$(id -un)" redis redis-server --bind 127.0.0.1 --port "$port" --dir "$data" --requirepass scratch \
+    --save '' --appendonly no
+  wait_for Redis env REDISCLI_AUTH=scratch redis-cli -h 127.0.0.1 -p "$port" PING
+  export SQLEXTRACT_TEST_REDIS="redis://default:scratch@127.0.0.1:$port/0"
+}
+
 # Asks each server to end, and ends what does not within half a minute: a run must never wait for its own servers.
 stop_servers() {
   local pid deadline=$((SECONDS + 30))
   trap '' INT TERM
+  for pid in "${expendable[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
   for pid in "${started[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
     # PostgreSQL would wait for its clients after TERM alone.
@@ -154,16 +216,26 @@ running() {
   [ -n "$state" ] && [ "$state" != Z ]
 }
 
+test_addresses=(SQLEXTRACT_TEST_POSTGRES SQLEXTRACT_TEST_MYSQL SQLEXTRACT_TEST_RABBITMQ SQLEXTRACT_TEST_REDIS)
+
 start_servers() {
+  local address
   servers_folder=$(mktemp -d "${TMPDIR:-/tmp}/sqlextract-servers.XXXXXX")
   chmod 755 "$servers_folder"
   echo scratch >"$servers_folder/postgres-password"
   chmod 644 "$servers_folder/postgres-password"
   trap stop_servers EXIT
-  if [ -z "${SQLEXTRACT_TEST_POSTGRES:-}" ] || [ -z "${SQLEXTRACT_TEST_MYSQL:-}" ]; then install_missing; fi
+  for address in "${test_addresses[@]}"; do
+    if [ -z "${!address:-}" ]; then
+      install_missing
+      break
+    fi
+  done
   [ -n "${SQLEXTRACT_TEST_POSTGRES:-}" ] || start_postgres
   [ -n "${SQLEXTRACT_TEST_NEWER_POSTGRES:-}" ] || start_newer_postgres
   [ -n "${SQLEXTRACT_TEST_MYSQL:-}" ] || start_mariadb
+  [ -n "${SQLEXTRACT_TEST_RABBITMQ:-}" ] || start_rabbitmq
+  [ -n "${SQLEXTRACT_TEST_REDIS:-}" ] || start_redis
 }
 
 print_addresses() {
