@@ -133,22 +133,14 @@ impl Extractor {
         let event = Event::new(EventKind::BatchParked, &about, utc_now(), data);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let routing_key = format!("{}.batch.{}", EventKind::BatchParked.noun_and_verb(), message.job);
-        let message = Message {
-            id: event.id,
-            correlation: Some(message.job.to_string()),
-            body,
-        };
+        let message = Message::new(event.id, body).job(&message.job);
         self.ports.queue.announce(&routing_key, message).await
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
         let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
-        let message = Message {
-            id,
-            correlation: Some(tick.job.to_string()),
-            body,
-        };
+        let message = Message::new(id, body).job(&tick.job);
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }
 }

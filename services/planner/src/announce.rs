@@ -17,11 +17,7 @@ impl Planner {
             word(event.data.job.as_str())
         );
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
-        let message = Message {
-            id: event.id.clone(),
-            correlation: Some(event.data.job.to_string()),
-            body,
-        };
+        let message = Message::new(event.id, body).job(&event.data.job);
         self.ports.queue.announce(&routing_key, message).await
     }
 

@@ -126,17 +126,13 @@ impl Planner {
         };
         let (owed, position) = open.owed(tick.position, room);
         let published = owed.len() as u64;
-        for (number, batch) in owed {
+        let messages = owed.into_iter().map(|(number, batch)| {
             let message = batch_message(open, number, batch);
             let body = serde_json::to_vec(&message).expect("batch messages have string keys and serialise");
             let id = format!("{}-{}-{}-{batch}", message.job, message.segment, message.generation);
-            let message = Message {
-                id,
-                correlation: Some(message.job.to_string()),
-                body,
-            };
-            self.ports.queue.publish(&queue, message).await?;
-        }
+            Message::new(id, body).job(&message.job)
+        });
+        self.ports.queue.publish_all(&queue, messages.collect()).await?;
         let next = TickMessage {
             position,
             published: tick.published + published,

@@ -145,11 +145,7 @@ impl Planner {
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
         let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
-        let message = Message {
-            id,
-            correlation: Some(tick.job.to_string()),
-            body,
-        };
+        let message = Message::new(id, body).job(&tick.job);
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }
 }

@@ -107,11 +107,7 @@ impl Scripter {
         let event = announcement(job, target.platform, location, script, utc_now());
         let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
-        let message = Message {
-            id: event.id,
-            correlation: Some(job.to_string()),
-            body,
-        };
+        let message = Message::new(event.id, body).job(job);
         self.ports.queue.announce(&routing_key, message).await
     }
 }

@@ -294,11 +294,7 @@ impl Embedded {
         let mut events = queue.receiver(&subscriber, 1).await?;
         let job = request.job_id();
         let body = serde_json::to_vec(request).expect("requests have string keys and serialise without failing");
-        let message = Message {
-            id: format!("{job}-request"),
-            correlation: Some(job.to_string()),
-            body,
-        };
+        let message = Message::new(format!("{job}-request"), body).job(&job);
         queue.publish(&QueueName::Requests, message).await?;
         // How many scripts are still to come; known once the job is complete.
         let mut scripts = None;

@@ -10,15 +10,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use sqlextract_model::{Code, Failure, Result};
+use sqlextract_model::Result;
 use tokio::sync::Semaphore;
 
 use self::delivery::InProcessReceiver;
 use self::lane::Lane;
 use crate::{Message, Queue, QueueName, Receiver};
 
-/// The head of the routing key of events that the scripter works on.
-const COMPLETION: &str = "extraction.completed";
 /// Nobody may be receiving parked messages, so that parking never waits; this many are held at least.
 const FEWEST_PARKED: usize = 10_000;
 
@@ -84,15 +82,7 @@ impl Lanes {
     }
 
     async fn publish(&self, queue: &QueueName, message: Message) -> Result<()> {
-        let longest = queue.longest_body_bytes();
-        if message.body.len() > longest {
-            let text = format!(
-                "message {} has {} bytes, and the queue {queue} takes {longest}",
-                message.id,
-                message.body.len()
-            );
-            return Err(Failure::new(Code::Defect, text));
-        }
+        queue.check_length(&message)?;
         self.lane(queue).publish(message).await;
         Ok(())
     }
@@ -110,10 +100,7 @@ impl Queue for InProcessQueue {
 
     async fn announce(&self, routing_key: &str, message: Message) -> Result<()> {
         let mut queues = self.lanes.subscribers();
-        let completed = routing_key
-            .strip_prefix(COMPLETION)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        if completed {
+        if crate::is_completion(routing_key) {
             queues.push(QueueName::Scripter);
         }
         for queue in queues {

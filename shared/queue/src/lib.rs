@@ -4,6 +4,7 @@
 //! time and never data, so an adapter in memory and a broker host the same services.
 
 mod in_process;
+mod rabbitmq;
 #[cfg(feature = "suite")]
 pub mod suite;
 
@@ -11,9 +12,17 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlextract_model::Result;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use sqlextract_model::{Code, Failure, Result};
 
 pub use in_process::InProcessQueue;
+pub use rabbitmq::{PublishCounts, RabbitmqHealth, RabbitmqQueue, RabbitmqSettings, rabbitmq_definitions};
+
+/// The head of the routing key of events that the scripter works on.
+const COMPLETION: &str = "extraction.completed";
+/// The confirm window: messages that [`Queue::publish_all`] has under way at once.
+const CONFIRM_WINDOW: usize = 256;
 
 /// Where a message is published, and where it is received.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,6 +49,41 @@ impl QueueName {
             _ => 64 << 10,
         }
     }
+
+    /// Reads a name as it is displayed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let name = match text.split_once('.') {
+            None => match text {
+                "requests" => Self::Requests,
+                "ticks" => Self::Ticks,
+                "scripter" => Self::Scripter,
+                "parked" => Self::Parked,
+                _ => return None,
+            },
+            Some((_, "")) => return None,
+            Some(("batches", source)) => Self::Batches {
+                source: source.to_owned(),
+            },
+            Some(("events", subscriber)) => Self::Events {
+                subscriber: subscriber.to_owned(),
+            },
+            Some(_) => return None,
+        };
+        Some(name)
+    }
+
+    /// Refuses a body that is longer than the queue takes, as a defect of the publisher.
+    fn check_length(&self, message: &Message) -> Result<()> {
+        let (length, longest) = (message.body.len(), self.longest_body_bytes());
+        if length <= longest {
+            return Ok(());
+        }
+        let text = format!(
+            "message {} has {length} bytes, and the queue {self} takes {longest}",
+            message.id
+        );
+        Err(Failure::new(Code::Defect, text))
+    }
 }
 
 impl fmt::Display for QueueName {
@@ -62,8 +106,33 @@ pub struct Message {
     pub id: String,
     /// The job, where there is one.
     pub correlation: Option<String>,
-    /// At most [`QueueName::longest_body_bytes`].
+    /// The W3C trace context of whoever publishes, where there is one.
+    pub traceparent: Option<String>,
+    /// At most [`QueueName::longest_body_bytes`]. What others publish may be longer: look before parsing.
     pub body: Vec<u8>,
+}
+
+impl Message {
+    pub fn new(id: impl Into<String>, body: Vec<u8>) -> Self {
+        Self {
+            id: id.into(),
+            correlation: None,
+            traceparent: None,
+            body,
+        }
+    }
+
+    #[must_use]
+    pub fn job(mut self, job: impl fmt::Display) -> Self {
+        self.correlation = Some(job.to_string());
+        self
+    }
+
+    #[must_use]
+    pub fn traceparent(mut self, traceparent: Option<String>) -> Self {
+        self.traceparent = traceparent;
+        self
+    }
 }
 
 /// What becomes of a delivery.
@@ -90,11 +159,31 @@ pub enum Settlement {
 ///   receiver's window are unsettled.
 /// - A body that is longer than the queue's limit is refused as a defect of the publisher, before anything is held.
 /// - A parked delivery is received from [`QueueName::Parked`] with its reason; its count of redeliveries starts anew.
-/// - `depth` counts messages that wait or are unsettled, those waiting out a delay included.
+/// - `depth` counts messages that wait, and those that this process holds unsettled or has delayed. What other processes
+///   hold or have delayed is counted where the adapter can see it: 0 is no proof that nothing is under way.
 /// - No method interprets a body.
 #[async_trait]
 pub trait Queue: Send + Sync + fmt::Debug {
     async fn publish(&self, queue: &QueueName, message: Message) -> Result<()>;
+
+    /// Publishes many, a bounded number of them at once. After an error any of them may be held or not.
+    async fn publish_all(&self, queue: &QueueName, messages: Vec<Message>) -> Result<()> {
+        let mut outcome = Ok(());
+        let mut under_way = FuturesUnordered::new();
+        for message in messages {
+            if under_way.len() == CONFIRM_WINDOW {
+                outcome = outcome.and(under_way.next().await.unwrap_or(Ok(())));
+            }
+            if outcome.is_err() {
+                break;
+            }
+            under_way.push(self.publish(queue, message));
+        }
+        while let Some(published) = under_way.next().await {
+            outcome = outcome.and(published);
+        }
+        outcome
+    }
 
     /// Publishes to all subscribers of events. `routing_key` is `<noun>.<verb>.<source>.<table or job>`.
     async fn announce(&self, routing_key: &str, message: Message) -> Result<()>;
@@ -125,7 +214,19 @@ pub trait Delivery: Send + fmt::Debug {
         None
     }
 
+    /// The queue that a parked message came from; `None` in every queue but [`QueueName::Parked`].
+    fn origin(&self) -> Option<&QueueName> {
+        None
+    }
+
     /// After a lost connection the answer is an error of class indeterminate, never success: the message may come
     /// again.
     async fn settle(self: Box<Self>, settlement: Settlement) -> Result<()>;
+}
+
+/// Whether the routing key is a completion's.
+fn is_completion(routing_key: &str) -> bool {
+    routing_key
+        .strip_prefix(COMPLETION)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

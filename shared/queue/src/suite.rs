@@ -82,6 +82,7 @@ fn message(id: &str) -> Message {
     Message {
         id: id.to_owned(),
         correlation: Some("job-1".to_owned()),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         body: id.as_bytes().to_vec(),
     }
 }

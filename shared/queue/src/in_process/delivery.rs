@@ -9,7 +9,7 @@ use sqlextract_model::{Code, Failure, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Lanes;
-use super::lane::{Held, Lane};
+use super::lane::{Held, Lane, Parked};
 use crate::{Delivery, Message, QueueName, Receiver, Settlement};
 
 /// How long a message rests that could not be parked.
@@ -18,6 +18,7 @@ const PARK_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct InProcessReceiver {
     lanes: Arc<Lanes>,
     lane: Arc<Lane>,
+    queue: QueueName,
     /// One permit per delivery that this receiver may hold unsettled.
     window: Arc<Semaphore>,
 }
@@ -27,6 +28,7 @@ impl InProcessReceiver {
         Self {
             lanes: Arc::clone(lanes),
             lane: lanes.lane(queue),
+            queue: queue.clone(),
             window: Arc::new(Semaphore::new(usize::from(window.max(1)))),
         }
     }
@@ -42,6 +44,7 @@ impl Receiver for InProcessReceiver {
             held: Some(held),
             lane: Arc::clone(&self.lane),
             lanes: Arc::clone(&self.lanes),
+            queue: self.queue.clone(),
             _slot: slot,
         }))
     }
@@ -52,6 +55,7 @@ struct InProcessDelivery {
     held: Option<Held>,
     lane: Arc<Lane>,
     lanes: Arc<Lanes>,
+    queue: QueueName,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -74,7 +78,11 @@ impl Delivery for InProcessDelivery {
     }
 
     fn reason(&self) -> Option<&str> {
-        self.held().reason.as_deref()
+        self.held().parked.as_ref().map(|parked| parked.reason.as_str())
+    }
+
+    fn origin(&self) -> Option<&QueueName> {
+        self.held().parked.as_ref().map(|parked| &parked.origin)
     }
 
     async fn settle(mut self: Box<Self>, settlement: Settlement) -> Result<()> {
@@ -88,8 +96,10 @@ impl Delivery for InProcessDelivery {
                 Ok(())
             }
             Settlement::Park { reason } => {
-                let parked = self.lanes.lane(&QueueName::Parked);
-                if parked.try_publish(held.message.clone(), reason) {
+                let before = held.parked.as_ref().map(|parked| parked.origin.clone());
+                let origin = before.unwrap_or_else(|| self.queue.clone());
+                let lane = self.lanes.lane(&QueueName::Parked);
+                if lane.try_publish(held.message.clone(), Parked { origin, reason }) {
                     return Ok(());
                 }
                 let text = format!("message {} cannot be parked: the parked queue is full", held.message.id);

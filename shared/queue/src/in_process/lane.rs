@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::Message;
+use crate::{Message, QueueName};
 
 /// A delay that no process outlives stands for those that the clock cannot hold.
 const LONGEST_DELAY: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -34,8 +34,14 @@ struct State {
 pub(super) struct Held {
     pub(super) message: Message,
     pub(super) redeliveries: u32,
-    pub(super) reason: Option<String>,
+    pub(super) parked: Option<Parked>,
     _place: OwnedSemaphorePermit,
+}
+
+/// Where a parked message came from, and why it was parked.
+pub(super) struct Parked {
+    pub(super) origin: QueueName,
+    pub(super) reason: String,
 }
 
 struct Delayed {
@@ -61,19 +67,19 @@ impl Lane {
     }
 
     /// Holds the message if there is a place for it now, and answers whether.
-    pub(super) fn try_publish(&self, message: Message, reason: String) -> bool {
+    pub(super) fn try_publish(&self, message: Message, parked: Parked) -> bool {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return false;
         };
-        self.add(message, Some(reason), place);
+        self.add(message, Some(parked), place);
         true
     }
 
-    fn add(&self, message: Message, reason: Option<String>, place: OwnedSemaphorePermit) {
+    fn add(&self, message: Message, parked: Option<Parked>, place: OwnedSemaphorePermit) {
         let held = Held {
             message,
             redeliveries: 0,
-            reason,
+            parked,
             _place: place,
         };
         self.lock().ready.push_back(held);

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlextract_model::Code;
 use tokio::time::Instant;
 
 use super::*;
@@ -15,11 +16,7 @@ async fn open(capacity: usize) -> Subject {
 crate::queue_suite!(open);
 
 fn message(id: &str) -> Message {
-    Message {
-        id: id.to_owned(),
-        correlation: None,
-        body: Vec::new(),
-    }
+    Message::new(id, Vec::new())
 }
 
 async fn receive(receiver: &mut Box<dyn Receiver>) -> Box<dyn Delivery> {

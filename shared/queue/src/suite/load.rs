@@ -21,6 +21,7 @@ pub async fn messages_up_to_the_limit_pass_whole(subject: Subject) {
             let sent = Message {
                 id: format!("{length}"),
                 correlation: None,
+                traceparent: None,
                 body: (0..length).map(|n| n as u8).collect(),
             };
             within(subject.queue.publish(&queue, sent.clone()))

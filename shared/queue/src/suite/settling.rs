@@ -87,6 +87,7 @@ pub async fn parked_messages_keep_their_reason(subject: Subject) {
     let delivery = next(&mut parked).await;
     assert_eq!(delivery.message(), &message("bad"));
     assert_eq!(delivery.reason(), Some("value_refused: 'NaN' in t.c"));
+    assert_eq!((delivery.origin(), delivery.redeliveries()), (Some(&queue), 0));
     delivery.settle(Settlement::Done).await.expect("settling succeeds");
     subject.depth_becomes(&QueueName::Parked, 0).await;
 }

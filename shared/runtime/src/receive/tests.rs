@@ -61,11 +61,7 @@ impl Bench {
 
     async fn publish(&self, ids: &[&str]) {
         for id in ids {
-            let message = Message {
-                id: (*id).to_owned(),
-                correlation: None,
-                body: Vec::new(),
-            };
+            let message = Message::new(*id, Vec::new());
             self.queue.publish(&QUEUE, message).await.unwrap();
         }
     }
