@@ -4,6 +4,7 @@
 //! time and never data, so an adapter in memory and a broker host the same services.
 
 mod in_process;
+pub mod parked;
 mod rabbitmq;
 #[cfg(feature = "suite")]
 pub mod suite;

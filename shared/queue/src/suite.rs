@@ -4,6 +4,7 @@
 
 mod events;
 mod load;
+mod parked;
 mod settling;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::{Delivery, Message, Queue, QueueName, Receiver};
 
 pub use events::{announcements_reach_every_subscriber, completions_reach_the_scripter};
 pub use load::{messages_up_to_the_limit_pass_whole, publishers_and_receivers_together_lose_nothing};
+pub use parked::parked_messages_are_listed_replayed_and_dropped;
 pub use settling::{
     cancelled_receives_lose_nothing, depth_counts_what_waits_and_what_is_unsettled, done_is_final,
     dropped_deliveries_come_back, full_queues_make_publishers_wait, messages_come_again_after_their_delay,
@@ -101,6 +103,7 @@ macro_rules! queue_suite {
         $crate::queue_suite!(@case $open, done_is_final, 10);
         $crate::queue_suite!(@case $open, messages_come_again_after_their_delay, 10);
         $crate::queue_suite!(@case $open, parked_messages_keep_their_reason, 10);
+        $crate::queue_suite!(@case $open, parked_messages_are_listed_replayed_and_dropped, 10);
         $crate::queue_suite!(@case $open, full_queues_make_publishers_wait, 3);
         $crate::queue_suite!(@case $open, windows_limit_unsettled_deliveries, 10);
         $crate::queue_suite!(@case $open, depth_counts_what_waits_and_what_is_unsettled, 10);
