@@ -4,6 +4,8 @@ mod bucket;
 mod chunks;
 mod databases;
 mod dice;
+mod fleet;
+mod own_servers;
 mod process;
 mod rows;
 mod server;
@@ -12,6 +14,8 @@ pub use bucket::{Bucket, Dose, Faults};
 pub use chunks::{Job, all_files};
 pub use databases::{Database, Dialect};
 pub use dice::Dice;
+pub use fleet::{Fleet, FleetSource, Watch, answers};
+pub use own_servers::{Broker, Store};
 pub use process::{Run, Running, Scenario, eventually, pause, python, python_of, variable};
 pub use rows::Rows;
 

@@ -173,6 +173,11 @@ impl Running {
         assert!(sent.expect("kill is in the PATH").success());
     }
 
+    /// What it has written to standard output so far.
+    pub fn printed(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.stdout).unwrap_or_default()).into_owned()
+    }
+
     /// What it has said on standard error so far.
     pub fn said(&self) -> String {
         let bytes = std::fs::read(&self.stderr).expect("what the process wrote can be read");

@@ -46,13 +46,15 @@ fn decide(facts: BatchFacts) -> BatchDecision {
 
 impl Extractor {
     pub(crate) async fn work(&self, message: &BatchMessage) -> Verdict {
-        match self.try_work(message).await {
+        let mut attempts = 0;
+        match self.try_work(message, &mut attempts).await {
             Ok(()) => Verdict::Done,
-            Err(failure) => self.settle(message, failure.table(&message.table)).await,
+            Err(failure) => self.settle(message, failure.table(&message.table), attempts).await,
         }
     }
 
-    async fn try_work(&self, message: &BatchMessage) -> Result<()> {
+    /// Tries are counted before the work, so that one that ends the process counts.
+    async fn try_work(&self, message: &BatchMessage, attempts: &mut u32) -> Result<()> {
         let records = JobRecords::new(self.ports.destination(&message.destination)?, message.job.clone());
         let facts = BatchFacts {
             commit: records
@@ -64,6 +66,8 @@ impl Extractor {
             BatchDecision::Follow(commit) => self.follow(message, &commit).await,
             BatchDecision::Skip => Ok(()),
             BatchDecision::Extract => {
+                *attempts = self.ports.checkpoint.attempt(&message.job, &batch_id(message)).await?;
+                refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
                 let (plan, batch) = self.plans.batch(&records, message).await?;
                 let stop = self.shutdown.at_once().child_token();
                 let commit = tokio::select! {
@@ -81,8 +85,8 @@ impl Extractor {
     }
 
     /// Turns a failed attempt into what becomes of the message.
-    async fn settle(&self, message: &BatchMessage, failure: Failure) -> Verdict {
-        match self.try_settle(message, &failure).await {
+    async fn settle(&self, message: &BatchMessage, failure: Failure, attempts: u32) -> Verdict {
+        match self.try_settle(message, &failure, attempts).await {
             Ok(verdict) => verdict,
             // The checkpoint or the queue is away as well: the message itself waits.
             Err(second) => {
@@ -98,19 +102,22 @@ impl Extractor {
         }
     }
 
-    async fn try_settle(&self, message: &BatchMessage, failure: &Failure) -> Result<Verdict> {
+    async fn try_settle(&self, message: &BatchMessage, failure: &Failure, counted: u32) -> Result<Verdict> {
         if self.shutdown.at_once().is_cancelled() {
             return Ok(Verdict::Again { after: Duration::ZERO });
         }
         if failure.code == Code::SnapshotLost {
             // The planner opens the next epoch and publishes what is missing under it.
-            let mut tick = TickMessage::start(message.job.clone(), message.destination.clone(), 0);
+            let mut tick = TickMessage::look(message.job.clone(), message.destination.clone());
             tick.lost = Some(message.epoch);
             self.publish_tick(&tick).await?;
             return Ok(Verdict::Done);
         }
         let id = batch_id(message);
-        let attempts = self.ports.checkpoint.attempt(&message.job, &id).await?;
+        let attempts = match counted {
+            0 => self.ports.checkpoint.attempt(&message.job, &id).await?,
+            counted => counted,
+        };
         let verdict = settlement_for(failure, attempts, &self.settings.retry);
         tracing::warn!(
             job.id = %message.job, table.name = %message.table, batch.id = message.batch.0, attempt = attempts,
@@ -126,23 +133,42 @@ impl Extractor {
 
     async fn announce_parked(&self, message: &BatchMessage, failure: &Failure) -> Result<()> {
         let mut data = EventData::of(message.job.clone());
+        data.destination = Some(message.destination.clone());
         data.table = Some(message.table.clone());
         data.batch = Some(message.batch);
         data.failures.push(failure.clone());
         let about = format!("{}/{}/{}", message.segment, message.generation, message.batch.0);
         let event = Event::new(EventKind::BatchParked, &about, utc_now(), data);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
-        let routing_key = format!("{}.batch.{}", EventKind::BatchParked.noun_and_verb(), message.job);
+        let source: String = message
+            .source
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric())
+            .take(80)
+            .collect();
+        let routing_key = format!("{}.{source}.{}", EventKind::BatchParked.noun_and_verb(), message.job);
         let message = Message::new(event.id, body).job(&message.job);
         self.ports.queue.announce(&routing_key, message).await
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
-        let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
+        let id = format!("{}-look-{}", tick.job, tick.lost.map_or(0, |epoch| epoch.0));
         let message = Message::new(id, body).job(&tick.job);
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }
+}
+
+/// A batch whose tries end without a word, again and again, ends the processes that work at it.
+fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
+    if attempts <= max_attempts.saturating_mul(2) {
+        return Ok(());
+    }
+    let text = format!(
+        "the batch was begun {} times and never ended, not even with an error",
+        attempts - 1
+    );
+    Err(Failure::new(Code::Defect, text))
 }
 
 /// Ends the reading of a batch whose job is cancelled meanwhile.

@@ -65,22 +65,19 @@ impl Extractor {
                     self.progress.batch_committed(&message.job, &message.table, commit);
                 }
                 if remaining == 0 {
-                    self.publish_tick(&self.tick(message)).await?;
+                    self.publish_tick(&look(message)).await?;
                 }
             }
             // The planner gives the checkpoint storage's truth, in which this batch is done.
-            Completion::Unknown => self.publish_tick(&self.tick(message)).await?,
+            Completion::Unknown => self.publish_tick(&look(message)).await?,
             Completion::Stale => {}
         }
         Ok(())
     }
+}
 
-    fn tick(&self, message: &BatchMessage) -> TickMessage {
-        TickMessage {
-            position: u64::MAX,
-            ..TickMessage::start(message.job.clone(), message.destination.clone(), 0)
-        }
-    }
+fn look(message: &BatchMessage) -> TickMessage {
+    TickMessage::look(message.job.clone(), message.destination.clone())
 }
 
 fn full_key(message: &BatchMessage, relative: &str) -> Option<ObjectKey> {

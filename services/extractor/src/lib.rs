@@ -5,6 +5,7 @@
 
 mod batch;
 mod commit;
+mod limits;
 mod pipeline;
 mod plans;
 mod upload;
@@ -20,6 +21,7 @@ use sqlextract_runtime::{
     Gate, Handler, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
 };
 
+use limits::JobLimiters;
 use plans::PlanCache;
 
 /// What an operator may set.
@@ -47,6 +49,8 @@ pub struct Extractor {
     /// One share of the memory budget for each batch that is worked at.
     shares: std::sync::Mutex<Vec<Share>>,
     limiter: RateLimiter,
+    /// Limits that requests brought along, for this process alone.
+    job_limits: JobLimiters,
     gate: Gate,
     progress: Arc<dyn ProgressSink>,
     plans: PlanCache,
@@ -87,6 +91,7 @@ impl Extractor {
             settings,
             shares,
             limiter,
+            job_limits: JobLimiters::default(),
             gate,
             progress,
             plans: PlanCache::default(),

@@ -133,6 +133,7 @@ impl Extractor {
             beside_row: shares.beside_row,
             admitted: None,
             limiter: &self.limiter,
+            job_limiter: self.job_limits.of(message),
             progress: self.progress.as_ref(),
             message,
         };
@@ -293,6 +294,7 @@ struct Sink<'a> {
     /// Bytes that were reserved for the row that comes next, alone.
     admitted: Option<u64>,
     limiter: &'a RateLimiter,
+    job_limiter: Option<RateLimiter>,
     progress: &'a dyn ProgressSink,
     message: &'a BatchMessage,
 }
@@ -323,6 +325,9 @@ impl Sink<'_> {
 impl RowSink for Sink<'_> {
     async fn push(&mut self, rows: RecordBatch) -> Result<()> {
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
+        if let Some(limiter) = &self.job_limiter {
+            limiter.admit(count, bytes).await;
+        }
         self.limiter.admit(count, bytes).await;
         self.progress
             .rows_read(&self.message.job, &self.message.table, count, bytes);

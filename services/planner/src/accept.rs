@@ -1,48 +1,83 @@
 //! From a request to a job: looked up, recorded, answered.
 
+use std::sync::Arc;
+
 use sqlextract_model::{
-    Code, EventData, EventKind, ExtractionRequest, Failure, JobId, JobRecord, JobTable, Relation, Result, Selection,
-    TableFacts, segments,
+    Code, EventKind, ExtractionRequest, Failure, JobId, JobRecord, JobTable, Relation, Result, Selection, TableFacts,
+    segments,
 };
 use sqlextract_runtime::utc_now;
-use sqlextract_storage::JobRecords;
+use sqlextract_storage::{JobRecords, RequestClaim};
 
 use crate::Planner;
+use crate::active::ActiveJob;
+use crate::announce::About;
+use crate::policy::{RequestPolicy, refused};
+use crate::tables::{filter_sql, mapped_columns};
 
 impl Planner {
     /// Takes a request as often as it comes: the same job goes on, a finished one tells its outcome again.
     pub(crate) async fn accept(&self, request: &ExtractionRequest) -> Result<()> {
         let job = request.job_id();
+        let _turn = self.turns.take(&job).await;
         let records = self.records(&request.destination, &job)?;
+        let about = About::request(request);
         if let Some(manifest) = records.manifest().await? {
             self.same_request(&records, request).await?;
-            return self.announce_outcome(&manifest).await;
+            return self.announce_outcome(&records, &manifest).await;
         }
         let record = match self.same_request(&records, request).await? {
             Some(record) => record,
-            None => records.create_job_record(&self.look_up(request).await?).await?,
+            None => {
+                let record = self.look_up(request).await?;
+                self.claim_id(request).await?;
+                records.mark_open().await?;
+                records.create_job_record(&record).await?
+            }
         };
-        let source = self.ports.source(&request.source)?.dialect();
-        self.announce(EventKind::Accepted, "", source.as_str(), EventData::of(job))
-            .await?;
+        self.announce(EventKind::Accepted, &about, "", about.data()).await?;
+        if let Some(open) = self.active_job(&job) {
+            return self.resume(&records, &open).await;
+        }
         let open = self.open(&records, record, request).await?;
         self.unpark(&open.record.job).await?;
         self.start_round(&open).await
     }
 
     /// Asking again is how parked batches are tried again.
-    async fn unpark(&self, job: &JobId) -> Result<()> {
-        let parked = self
-            .ports
-            .checkpoint
-            .progress(job)
-            .await?
-            .map(|p| p.parked)
-            .unwrap_or_default();
-        for (batch, _) in parked {
-            self.ports.checkpoint.park(job, &batch, None).await?;
+    pub(crate) async fn resume(&self, records: &JobRecords, open: &ActiveJob) -> Result<()> {
+        match self.unpark(records.job()).await? {
+            0 => Ok(()),
+            _ => self.refresh(records, open).await,
         }
-        Ok(())
+    }
+
+    async fn unpark(&self, job: &JobId) -> Result<usize> {
+        let progress = self.ports.checkpoint.progress(job).await?;
+        let parked = progress.map(|p| p.parked).unwrap_or_default();
+        for (batch, _) in &parked {
+            self.ports.checkpoint.park(job, batch, None).await?;
+        }
+        Ok(parked.len())
+    }
+
+    /// An id stands for what was asked under it first, whatever it asks for later. The record is in the first of the
+    /// settings' destinations, so that one that names another destination is found out too.
+    async fn claim_id(&self, request: &ExtractionRequest) -> Result<()> {
+        let (Some(origin), Some(home)) = (&request.origin, self.ports.destinations.values().next()) else {
+            return Ok(());
+        };
+        let claim = RequestClaim {
+            job: request.job_id(),
+            identity: request.identity(),
+        };
+        let records = JobRecords::new(Arc::clone(home), claim.job.clone());
+        let first = records.claim_request(origin.sender.digest(), &claim).await?;
+        if first == claim {
+            return Ok(());
+        }
+        let text = format!("another request came under this id before; it is job {}", first.job);
+        Err(refused(text))
     }
 
     /// The job's record, if there is one; refuses a record of another request under the same name.
@@ -72,6 +107,14 @@ impl Planner {
         for (selected_by, asked) in request.tables.iter().enumerate() {
             let facts = source.inspect(std::slice::from_ref(&asked.selection)).await?;
             for table in &facts.tables {
+                if let RequestPolicy::Outside(rules) = &self.settings.requests
+                    && let Some(rules) = rules.sources.get(&request.source)
+                {
+                    rules.check_found(&table.name)?;
+                }
+                // Columns and filters that cannot be had are told before the job is accepted.
+                mapped_columns(source.dialect(), table, request, asked)?;
+                filter_sql(source.dialect(), table, asked)?;
                 if !tables.iter().any(|t| t.name == table.name) {
                     tables.push(job_table(table, &asked.selection, selected_by));
                 }

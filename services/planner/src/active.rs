@@ -1,6 +1,7 @@
 //! A job that this planner holds open: its plans, its snapshot, and where its batches lie in the fan-out's order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlextract_model::{BatchIndex, Epoch, JobRecord, TablePlan};
 use sqlextract_source::Snapshot;
@@ -13,6 +14,10 @@ pub(crate) struct ActiveJob {
     pub(crate) tables: Vec<ActiveTable>,
     pub(crate) epoch: Epoch,
     pub(crate) snapshot: Option<Arc<dyn Snapshot>>,
+    /// The round of the fan-out that is under way, drawn by lot: ticks of others drive nothing.
+    pub(crate) round: u64,
+    /// Where the round has come to, so that a tick that comes twice publishes once.
+    reached: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -55,6 +60,31 @@ impl DoneSet {
 }
 
 impl ActiveJob {
+    pub(crate) fn new(
+        record: JobRecord,
+        tables: Vec<ActiveTable>,
+        epoch: Epoch,
+        snapshot: Option<Arc<dyn Snapshot>>,
+        round: u64,
+    ) -> Self {
+        Self {
+            record,
+            tables,
+            epoch,
+            snapshot,
+            round,
+            reached: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reach(&self, position: u64) {
+        self.reached.fetch_max(position, Ordering::AcqRel);
+    }
+
     pub(crate) fn batches(&self) -> u64 {
         self.tables.iter().map(|t| t.plan.record.batches).sum()
     }

@@ -1,15 +1,18 @@
 //! Ticks: a job's batches are published through a window, so that a large job and a small one share the extractors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlextract_checkpoint::Progress;
-use sqlextract_model::{BatchIndex, BatchMessage, Epoch, Result, TickMessage};
+use sqlextract_model::{BatchIndex, BatchMessage, Code, Epoch, Failure, Result, TickMessage};
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::Verdict;
 use sqlextract_storage::JobRecords;
 
 use crate::Planner;
 use crate::active::ActiveJob;
+
+/// A job with a full window is looked at at least this often.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// What a tick knows.
 #[derive(Debug, Clone)]
@@ -19,6 +22,9 @@ struct TickFacts {
     /// `None` where the checkpoint does not know the job.
     progress: Option<Progress>,
     epoch: Epoch,
+    /// The round that this planner drives, and how far it is.
+    round: u64,
+    reached: u64,
     batches: u64,
     window: u64,
 }
@@ -33,10 +39,11 @@ enum TickDecision {
     /// The checkpoint does not know the job: give it storage's truth, and start over with what is missing.
     Refresh,
     Finish,
+    Cancel,
     Wait,
     /// Publish this many batches, then tick again.
     Publish(u64),
-    /// Everything is published: the extractors tick when the last batch is done.
+    /// Nothing to do: the extractors tick when the last batch is done.
     Rest,
 }
 
@@ -44,16 +51,20 @@ fn decide(tick: &TickMessage, facts: &TickFacts, page: u64) -> TickDecision {
     if facts.outcome {
         return TickDecision::Announce;
     }
+    if facts.cancelled {
+        return TickDecision::Cancel;
+    }
     if tick.lost == Some(facts.epoch) {
         return TickDecision::Reopen;
     }
     let Some(progress) = &facts.progress else {
         return TickDecision::Refresh;
     };
-    if facts.cancelled || progress.done >= progress.total {
+    if progress.done >= progress.total {
         return TickDecision::Finish;
     }
-    if tick.lost.is_some() || tick.position >= facts.batches {
+    // A look drives nothing, and neither does a tick of another round or one that was worked off already.
+    if tick.round != facts.round || tick.position < facts.reached || tick.position >= facts.batches {
         return TickDecision::Rest;
     }
     let settled = progress.done.saturating_sub(tick.done_before) + progress.parked.len() as u64;
@@ -66,54 +77,76 @@ fn decide(tick: &TickMessage, facts: &TickFacts, page: u64) -> TickDecision {
     }
 }
 
+/// A window that stays full is looked at less and less often, up to once a second or the delay itself.
+fn waiting_time(delay: Duration, waits: u32) -> Duration {
+    let longest = LONGEST_WAIT.max(delay);
+    delay.saturating_mul(1 << waits.min(16)).min(longest)
+}
+
 impl Planner {
-    pub(crate) async fn tick(&self, tick: &TickMessage) -> Result<Verdict> {
+    pub(crate) async fn tick(&self, tick: &TickMessage) -> Result<()> {
+        if self.work_off(tick).await? == TickDecision::Wait {
+            // Its turn is over while it waits; the tick itself is held until its successor is.
+            tokio::time::sleep(waiting_time(self.settings.tick_delay, tick.waits)).await;
+            let next = TickMessage {
+                waits: tick.waits.saturating_add(1),
+                ..tick.clone()
+            };
+            self.publish_tick(&next).await?;
+        }
+        Ok(())
+    }
+
+    async fn work_off(&self, tick: &TickMessage) -> Result<TickDecision> {
+        let _turn = self.turns.take(&tick.job).await;
         let records = self.records(&tick.destination, &tick.job)?;
-        let outcome = records.manifest().await?;
-        let open = match self.active_job(&tick.job) {
-            Some(open) => open,
-            None if outcome.is_some() => return self.announce_stored(&records).await,
-            None => self.reopen(&records).await?,
+        let Some(open) = self.active_job(&tick.job) else {
+            return self.work_off_unknown(&records).await;
         };
+        // Only this planner ends a job that it holds; others' orders are found by the sweeper.
         let facts = TickFacts {
-            outcome: outcome.is_some(),
-            cancelled: records.cancelled().await?,
+            outcome: false,
+            cancelled: tick.round == 0 && records.cancelled().await?,
             progress: self.ports.checkpoint.progress(&tick.job).await?,
             epoch: open.epoch,
+            round: open.round,
+            reached: open.reached(),
             batches: open.batches(),
             window: self.settings.job_window,
         };
-        match decide(tick, &facts, self.settings.publish_page) {
-            TickDecision::Announce => return self.announce_stored(&records).await,
+        let decision = decide(tick, &facts, self.settings.publish_page);
+        match decision {
+            TickDecision::Announce | TickDecision::Wait | TickDecision::Rest => {}
             TickDecision::Reopen => {
                 let open = self.reopen(&records).await?;
                 self.start_round(&open).await?;
             }
             TickDecision::Refresh => self.refresh(&records, &open).await?,
-            TickDecision::Finish => self.finish(&records, &open, facts.cancelled).await?,
-            TickDecision::Wait => {
-                return Ok(Verdict::Again {
-                    after: self.settings.tick_delay,
-                });
-            }
+            TickDecision::Finish => self.finish(&records, &open).await?,
+            TickDecision::Cancel => self.end_cancelled(&records, &open.record).await?,
             TickDecision::Publish(room) => self.publish_batches(tick, &open, room).await?,
-            TickDecision::Rest => {}
         }
-        Ok(Verdict::Done)
+        Ok(decision)
     }
 
-    async fn announce_stored(&self, records: &JobRecords) -> Result<Verdict> {
+    /// A job that another planner opened, or that this one has finished: told again, or opened anew. Ticks of another
+    /// planner's round are of no use here.
+    async fn work_off_unknown(&self, records: &JobRecords) -> Result<TickDecision> {
         if let Some(stored) = records.manifest().await? {
-            self.announce_outcome(&stored).await?;
-            self.deactivate(records.job());
+            if !self.told().contains(records.job()) {
+                self.announce_outcome(records, &stored).await?;
+            }
+            return Ok(TickDecision::Announce);
         }
-        Ok(Verdict::Done)
+        let open = self.reopen(records).await?;
+        self.start_round(&open).await?;
+        Ok(TickDecision::Reopen)
     }
 
-    async fn reopen(&self, records: &JobRecords) -> Result<Arc<ActiveJob>> {
+    pub(crate) async fn reopen(&self, records: &JobRecords) -> Result<Arc<ActiveJob>> {
         let record = records.job_record().await?.ok_or_else(|| {
             let message = format!("job {} has no record in its destination", records.job());
-            sqlextract_model::Failure::new(sqlextract_model::Code::StorageMissing, message)
+            Failure::new(Code::StorageMissing, message)
         })?;
         let asked = record.request.clone();
         self.open(records, record, &asked).await
@@ -136,9 +169,12 @@ impl Planner {
         let next = TickMessage {
             position,
             published: tick.published + published,
+            waits: 0,
             ..tick.clone()
         };
-        self.publish_tick(&next).await
+        self.publish_tick(&next).await?;
+        open.reach(position);
+        Ok(())
     }
 }
 
@@ -159,6 +195,7 @@ fn batch_message(open: &ActiveJob, number: usize, batch: u64) -> BatchMessage {
         page: u32::try_from(page).unwrap_or(u32::MAX),
         plan_hash: stored.sha256,
         retry: 0,
+        limits: open.record.request.origin.as_ref().map(|origin| origin.limits),
     }
 }
 
@@ -168,9 +205,17 @@ mod tests {
     use sqlextract_model::JobId;
 
     fn tick(position: u64, published: u64) -> TickMessage {
-        let mut tick = TickMessage::start(JobId::new("j").unwrap(), "d".to_owned(), 10);
+        let mut tick = TickMessage::start(JobId::new("j").unwrap(), "d".to_owned(), 7, 10);
         (tick.position, tick.published) = (position, published);
         tick
+    }
+
+    fn look(lost: Option<u32>) -> TickMessage {
+        let look = TickMessage::look(JobId::new("j").unwrap(), "d".to_owned());
+        TickMessage {
+            lost: lost.map(Epoch),
+            ..look
+        }
     }
 
     fn facts(done: u64) -> TickFacts {
@@ -179,12 +224,13 @@ mod tests {
             done,
             ..Progress::default()
         };
-        let progress = Some(progress);
         TickFacts {
             outcome: false,
             cancelled: false,
-            progress,
+            progress: Some(progress),
             epoch: Epoch(2),
+            round: 7,
+            reached: 0,
             batches: 100,
             window: 20,
         }
@@ -197,6 +243,13 @@ mod tests {
         assert_eq!(decide(&tick(30, 20), &facts(15), 3), TickDecision::Publish(3));
         assert_eq!(decide(&tick(30, 20), &facts(10), 64), TickDecision::Wait);
         assert_eq!(decide(&tick(100, 90), &facts(50), 64), TickDecision::Rest);
+    }
+
+    #[test]
+    fn a_window_that_stays_full_is_looked_at_less_often() {
+        let delay = Duration::from_millis(50);
+        let times = [0, 1, 2, 9, u32::MAX].map(|waits| waiting_time(delay, waits).as_millis());
+        assert_eq!(times, [50, 100, 200, 1000, 1000]);
     }
 
     #[test]
@@ -216,38 +269,36 @@ mod tests {
 
     #[test]
     fn only_the_open_epoch_can_be_lost() {
-        let lost = |epoch| TickMessage {
-            lost: Some(Epoch(epoch)),
-            ..tick(0, 0)
+        assert_eq!(decide(&look(Some(2)), &facts(10), 64), TickDecision::Reopen);
+        assert_eq!(decide(&look(Some(1)), &facts(10), 64), TickDecision::Rest);
+    }
+
+    #[test]
+    fn a_tick_drives_its_own_round_once() {
+        let other = TickFacts { round: 8, ..facts(10) };
+        assert_eq!(decide(&tick(0, 0), &other, 64), TickDecision::Rest);
+        let further = TickFacts {
+            reached: 30,
+            ..facts(10)
         };
-        assert_eq!(decide(&lost(2), &facts(10), 64), TickDecision::Reopen);
-        assert_eq!(decide(&lost(1), &facts(10), 64), TickDecision::Rest);
+        assert_eq!(decide(&tick(0, 0), &further, 64), TickDecision::Rest);
+        assert_eq!(decide(&tick(30, 20), &further, 64), TickDecision::Wait);
+        assert_eq!(decide(&look(None), &facts(10), 64), TickDecision::Rest);
     }
 
     #[test]
     fn the_end_comes_before_everything_else() {
         assert_eq!(decide(&tick(100, 90), &facts(100), 64), TickDecision::Finish);
-        assert_eq!(
-            decide(
-                &tick(0, 0),
-                &TickFacts {
-                    cancelled: true,
-                    ..facts(10)
-                },
-                64
-            ),
-            TickDecision::Finish
-        );
-        assert_eq!(
-            decide(
-                &tick(0, 0),
-                &TickFacts {
-                    outcome: true,
-                    ..facts(10)
-                },
-                64
-            ),
-            TickDecision::Announce
-        );
+        assert_eq!(decide(&look(None), &facts(100), 64), TickDecision::Finish);
+        let cancelled = TickFacts {
+            cancelled: true,
+            ..facts(10)
+        };
+        assert_eq!(decide(&tick(0, 0), &cancelled, 64), TickDecision::Cancel);
+        let ended = TickFacts {
+            outcome: true,
+            ..facts(10)
+        };
+        assert_eq!(decide(&tick(0, 0), &ended, 64), TickDecision::Announce);
     }
 }

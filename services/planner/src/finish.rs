@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlextract_model::{
-    BatchIndex, Code, CommitRecord, Failure, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome, Range, Result,
-    TablePlan,
+    BatchIndex, Code, CommitRecord, Failure, JobRecord, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome,
+    Range, Result, TablePlan,
 };
 use sqlextract_runtime::utc_now;
-use sqlextract_storage::JobRecords;
+use sqlextract_storage::{JobRecords, Stored};
 
 use crate::Planner;
 use crate::active::ActiveJob;
@@ -20,41 +20,98 @@ const PAGE_ENTRIES: usize = 1000;
 const READS_AT_ONCE: usize = 16;
 
 impl Planner {
-    /// Idempotent: whoever comes second finds the outcome of the first and tells it again.
-    pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob, cancelled: bool) -> Result<()> {
-        let outcome = if cancelled {
-            Outcome::Cancelled
-        } else {
-            Outcome::Completed
-        };
-        let built = match self.collect(records, open, outcome).await? {
-            Collected::Whole(manifest) => *manifest,
+    /// Ends a job whose batches are all done. Idempotent: whoever comes second finds the outcome of the first and tells
+    /// it again.
+    pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob) -> Result<()> {
+        let plans: Vec<&Stored<TablePlan>> = open.tables.iter().map(|table| &table.plan).collect();
+        match self.collect(records, &open.record, &plans, Outcome::Completed).await? {
+            Collected::Whole(manifest) => self.conclude(records, &manifest).await,
             Collected::Missing { table, batch } => {
                 tracing::warn!(job.id = %records.job(), table.name = %table, batch = batch.0, "a committed batch is missing in storage; reading again");
-                return self.refresh(records, open).await;
+                self.refresh(records, open).await
             }
-        };
-        let stored = records.create_manifest(&built).await?;
-        // The outcome is the only success: it is told only after it reads back.
+        }
+    }
+
+    pub(crate) async fn end_cancelled(&self, records: &JobRecords, record: &JobRecord) -> Result<()> {
+        self.end(records, record, Outcome::Cancelled, Vec::new()).await
+    }
+
+    pub(crate) async fn end_failed(
+        &self,
+        records: &JobRecords,
+        record: &JobRecord,
+        failures: Vec<Failure>,
+    ) -> Result<()> {
+        self.end(records, record, Outcome::Failed, failures).await
+    }
+
+    /// Ends a job with what is committed so far; unlike `finish` it needs no snapshot and no plan.
+    async fn end(
+        &self,
+        records: &JobRecords,
+        record: &JobRecord,
+        outcome: Outcome,
+        failures: Vec<Failure>,
+    ) -> Result<()> {
+        let mut plans = Vec::new();
+        for table in &record.tables {
+            plans.extend(records.latest_plan(&table.segment).await?);
+        }
+        let plans: Vec<&Stored<TablePlan>> = plans.iter().collect();
+        if let Collected::Whole(mut manifest) = self.collect(records, record, &plans, outcome).await? {
+            manifest.failures = failures;
+            self.conclude(records, &manifest).await?;
+        }
+        Ok(())
+    }
+
+    /// The outcome is the only success: it is told only after it reads back.
+    async fn conclude(&self, records: &JobRecords, built: &Manifest) -> Result<()> {
+        let stored = records.create_manifest(built).await?;
         let stored = records.manifest().await?.unwrap_or(stored);
         if stored.record.outcome == Outcome::Completed {
             records.set_latest().await?;
         }
-        self.announce_outcome(&stored).await?;
+        self.announce_outcome(records, &stored).await?;
         self.deactivate(records.job());
+        if self.settings.linger.is_zero() {
+            records.unmark_open().await?;
+        } else {
+            self.told().insert(records.job().clone());
+        }
         self.progress.finished(records.job(), stored.record.outcome);
         Ok(())
     }
 
-    async fn collect(&self, records: &JobRecords, open: &ActiveJob, outcome: Outcome) -> Result<Collected> {
+    /// Removes chunks that no manifest names: of attempts that were still under way when the job was ended.
+    pub(crate) async fn sweep_orphans(&self, records: &JobRecords, manifest: &Manifest) -> Result<u64> {
+        let mut sizes = chunk_sizes(records).await?;
+        for page in &manifest.pages {
+            for entry in records.manifest_page(manifest, page.number).await? {
+                entry.chunks.iter().for_each(|chunk| drop(sizes.remove(&chunk.key)));
+            }
+        }
+        let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
+        records.delete_chunks(&orphans).await?;
+        Ok(orphans.len() as u64)
+    }
+
+    async fn collect(
+        &self,
+        records: &JobRecords,
+        record: &JobRecord,
+        plans: &[&Stored<TablePlan>],
+        outcome: Outcome,
+    ) -> Result<Collected> {
         let epochs = records.epochs().await?;
-        let mut builder = ManifestBuilder::new(&open.record, &epochs);
+        let mut builder = ManifestBuilder::new(record, &epochs);
         let mut pages: Vec<ManifestPage> = Vec::new();
         let mut page: Vec<ManifestEntry> = Vec::new();
         let mut sizes = chunk_sizes(records).await?;
-        for table in &open.tables {
-            let plan = &table.plan.record;
-            builder.table(plan, table.plan.sha256);
+        for stored in plans {
+            let plan = &stored.record;
+            builder.table(plan, stored.sha256);
             for number in 0..plan.pages.len() {
                 let batches = records
                     .plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX))

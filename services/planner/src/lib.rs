@@ -1,7 +1,11 @@
 //! The planner: a request becomes a job, its tables become plans, and plans become batch messages.
 //!
-//! Read in this order: `accept` (request to job), `open` (epoch, snapshot and plans), `tables` (one table's plan),
-//! `fan_out` (ticks publish batches through a window), `finish` (the one outcome), `sweep` (what repairs a stall).
+//! Read in this order: `policy` (who may ask for what), `requests` (a message to a verdict), `accept` (request to job),
+//! `open` (epoch, snapshot and plans), `tables` (one table's plan), `fan_out` (ticks publish batches through a window),
+//! `finish` (the one outcome), `orders` (cancel, pause, resume), `sweep` (what repairs a stall).
+//!
+//! One planner at a time should serve a queue. Two that do, by accident, cost time and never data: plans, commit records
+//! and the outcome are create-only.
 
 mod accept;
 mod active;
@@ -11,27 +15,40 @@ mod fan_out;
 mod finish;
 mod manifest;
 mod open;
+mod orders;
+mod policy;
 mod report;
+mod requests;
 mod sweep;
 mod tables;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sqlextract_model::{Code, ExtractionRequest, Failure, JobId, Result, TickMessage};
-use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for};
+use sqlextract_model::{JobId, Result};
+use sqlextract_queue::QueueName;
+use sqlextract_runtime::{Ports, ProgressSink, RetryPolicy, Shutdown, serve};
 use sqlextract_storage::JobRecords;
+use tokio::sync::Semaphore;
 
+pub use policy::{AllowedRequests, RequestPolicy, SourceRules, TablePattern};
 pub use tables::{PlannedTable, plan_table};
 
 use active::ActiveJob;
+use requests::{Requests, Ticks};
+use turns::Turns;
+
+/// Requests that are looked up and planned at once.
+const REQUESTS_AT_ONCE: u16 = 8;
+/// Jobs that are looked at at once; one that waits for its window holds its place that long.
+const TICKS_AT_ONCE: u16 = 64;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct PlannerSettings {
+    pub requests: RequestPolicy,
     /// Batches of one job that are published and not done: what keeps a large job from starving a small one.
     pub job_window: u64,
     /// Batches published per tick.
@@ -40,11 +57,20 @@ pub struct PlannerSettings {
     pub tick_delay: Duration,
     /// How often the sweeper looks for jobs that make no progress.
     pub sweep_interval: Duration,
+    /// How long nothing of a job was done before its missing batches are published again.
+    pub stall_after: Duration,
     pub retry: RetryPolicy,
     /// Written into manifests: the program and its version.
     pub created_by: String,
     /// The store ignores create-only writes and one writer was promised.
     pub single_writer: bool,
+    /// Take up jobs of the destinations that no planner works at.
+    pub adopt: bool,
+    /// How long a job whose rest is parked waits for somebody to repair it before it is ended as failed. `None` leaves
+    /// it, and every other job that cannot go on, without an outcome: the same request tries again.
+    pub max_blocked: Option<Duration>,
+    /// How long after its outcome a job may still have attempts under way, whose chunks are then removed.
+    pub linger: Duration,
 }
 
 /// The planner service.
@@ -54,6 +80,11 @@ pub struct Planner {
     settings: PlannerSettings,
     progress: Arc<dyn ProgressSink>,
     active: Mutex<HashMap<JobId, Arc<ActiveJob>>>,
+    turns: Turns,
+    /// Finished jobs whose outcome was told by this process and that may have attempts under way.
+    told: Mutex<HashSet<JobId>>,
+    /// Openings at once: each may hold a connection for its snapshot while it needs others for its questions.
+    openings: Semaphore,
 }
 
 impl Planner {
@@ -63,6 +94,9 @@ impl Planner {
             settings,
             progress,
             active: Mutex::new(HashMap::new()),
+            turns: Turns::default(),
+            told: Mutex::default(),
+            openings: Semaphore::new(usize::from(REQUESTS_AT_ONCE)),
         }
     }
 
@@ -72,11 +106,23 @@ impl Planner {
         let ticks = Arc::new(Ticks(Arc::clone(&self)));
         let (queue, retry) = (self.ports.queue.as_ref(), &self.settings.retry);
         tokio::try_join!(
-            serve(queue, &QueueName::Requests, 4, requests, retry, &shutdown),
-            serve(queue, &QueueName::Ticks, 4, ticks, retry, &shutdown),
+            serve(
+                queue,
+                &QueueName::Requests,
+                REQUESTS_AT_ONCE,
+                requests,
+                retry,
+                &shutdown
+            ),
+            serve(queue, &QueueName::Ticks, TICKS_AT_ONCE, ticks, retry, &shutdown),
             self.sweep_until(&shutdown),
         )?;
         Ok(())
+    }
+
+    /// How many jobs this planner holds open.
+    pub fn jobs(&self) -> usize {
+        self.active.lock().expect("no holder of this lock panics").len()
     }
 
     fn records(&self, destination: &str, job: &JobId) -> Result<JobRecords> {
@@ -84,21 +130,25 @@ impl Planner {
     }
 
     fn active_job(&self, job: &JobId) -> Option<Arc<ActiveJob>> {
-        self.active
-            .lock()
-            .expect("no holder of this lock panics")
-            .get(job)
-            .cloned()
+        let active = self.active.lock().expect("no holder of this lock panics");
+        active.get(job).cloned()
+    }
+
+    fn active_jobs(&self) -> Vec<Arc<ActiveJob>> {
+        let active = self.active.lock().expect("no holder of this lock panics");
+        active.values().cloned().collect()
     }
 
     fn activate(&self, job: ActiveJob) -> Arc<ActiveJob> {
         let job = Arc::new(job);
         let id = job.record.job.clone();
-        self.active
-            .lock()
-            .expect("no holder of this lock panics")
-            .insert(id, Arc::clone(&job));
+        let mut active = self.active.lock().expect("no holder of this lock panics");
+        active.insert(id, Arc::clone(&job));
         job
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, HashSet<JobId>> {
+        self.told.lock().expect("no holder of this lock panics")
     }
 
     /// Lets go of the job's snapshot.
@@ -107,59 +157,12 @@ impl Planner {
     }
 }
 
-/// Requests that cannot be served are answered with a rejection, once.
-#[derive(Debug)]
-struct Requests(Arc<Planner>);
-
-#[async_trait]
-impl Handler for Requests {
-    async fn handle(&self, message: &Message, redeliveries: u32) -> Verdict {
-        let request: ExtractionRequest = match parse(message) {
-            Ok(request) => request,
-            Err(failure) => return Verdict::Park(failure),
-        };
-        let Err(failure) = self.0.accept(&request).await else {
-            return Verdict::Done;
-        };
-        match settlement_for(&failure, redeliveries + 1, &self.0.settings.retry) {
-            Verdict::Again { after } => Verdict::Again { after },
-            _ => match self.0.reject(&request.job_id(), failure).await {
-                Ok(()) => Verdict::Done,
-                Err(failure) => settlement_for(&failure, 1, &self.0.settings.retry),
-            },
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Ticks(Arc<Planner>);
-
-#[async_trait]
-impl Handler for Ticks {
-    async fn handle(&self, message: &Message, redeliveries: u32) -> Verdict {
-        let tick: TickMessage = match parse(message) {
-            Ok(tick) => tick,
-            Err(failure) => return Verdict::Park(failure),
-        };
-        match self.0.tick(&tick).await {
-            Ok(verdict) => verdict,
-            Err(failure) => match settlement_for(&failure, redeliveries + 1, &self.0.settings.retry) {
-                Verdict::Park(failure) => match self.0.reject(&tick.job, failure.clone()).await {
-                    Ok(()) => Verdict::Park(failure),
-                    Err(failure) => Verdict::Park(failure),
-                },
-                verdict => verdict,
-            },
-        }
-    }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(message: &Message) -> Result<T> {
-    serde_json::from_slice(&message.body).map_err(|e| {
-        Failure::new(
-            Code::MessageUnreadable,
-            format!("message {} cannot be read", message.id),
-        )
-        .because(e)
-    })
+/// 64 random bits that are not 0.
+fn random() -> Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|e| {
+        let text = "the system gives no random bytes";
+        sqlextract_model::Failure::new(sqlextract_model::Code::PreflightFailed, text).because(e)
+    })?;
+    Ok(u64::from_le_bytes(bytes).max(1))
 }

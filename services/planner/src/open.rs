@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlextract_checkpoint::TableState;
 use sqlextract_model::{
-    BatchIndex, Code, Consistency, Epoch, EpochRecord, EventData, EventKind, ExtractionRequest, Failure, JobRecord,
+    BatchIndex, Code, Consistency, Epoch, EpochRecord, EventKind, ExtractionRequest, Failure, JobRecord,
     OnSnapshotLost, Result, SnapshotEvidence, TablePlan, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
@@ -12,10 +12,11 @@ use sqlextract_runtime::utc_now;
 use sqlextract_source::{Snapshot, Source};
 use sqlextract_storage::{JobRecords, Stored};
 
-use crate::Planner;
 use crate::active::{ActiveJob, ActiveTable, DoneSet};
+use crate::announce::About;
 use crate::epoch::{Standing, TableStanding, standing};
 use crate::tables::TableToPlan;
+use crate::{Planner, random};
 
 /// A table as storage shows it before the epoch opens.
 struct Found {
@@ -39,6 +40,8 @@ impl Planner {
         record: JobRecord,
         asked: &ExtractionRequest,
     ) -> Result<Arc<ActiveJob>> {
+        let opening = self.openings.acquire().await;
+        let _opening = opening.expect("the semaphore is never closed");
         self.deactivate(&record.job);
         let found = find_tables(records, &record).await?;
         let source = self.ports.source(&record.request.source)?;
@@ -84,12 +87,7 @@ impl Planner {
                 }
             });
         }
-        let open = self.activate(ActiveJob {
-            record,
-            tables,
-            epoch: epoch.epoch,
-            snapshot,
-        });
+        let open = self.activate(ActiveJob::new(record, tables, epoch.epoch, snapshot, random()?));
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
         self.announce_epoch(EventKind::Planned, &open.record, open.epoch)
@@ -98,14 +96,9 @@ impl Planner {
     }
 
     async fn announce_epoch(&self, kind: EventKind, record: &JobRecord, epoch: Epoch) -> Result<()> {
-        let about = format!("epoch-{}", epoch.0);
-        self.announce(
-            kind,
-            &about,
-            record.source.dialect.as_str(),
-            EventData::of(record.job.clone()),
-        )
-        .await
+        let about = About::record(record);
+        let what = format!("epoch-{}", epoch.0);
+        self.announce(kind, &about, &what, about.data()).await
     }
 
     async fn begin_checkpoint(&self, open: &ActiveJob) -> Result<()> {
@@ -125,12 +118,7 @@ impl Planner {
             });
         }
         let (record, snapshot) = (open.record.clone(), open.snapshot.clone());
-        let open = self.activate(ActiveJob {
-            record,
-            tables,
-            epoch: open.epoch,
-            snapshot,
-        });
+        let open = self.activate(ActiveJob::new(record, tables, open.epoch, snapshot, random()?));
         self.begin_checkpoint(&open).await?;
         self.start_round(&open).await
     }
@@ -138,13 +126,14 @@ impl Planner {
     /// Starts a round of the fan-out: every batch that is not done is published once.
     pub(crate) async fn start_round(&self, open: &ActiveJob) -> Result<()> {
         let destination = open.record.request.destination.clone();
-        self.publish_tick(&TickMessage::start(open.record.job.clone(), destination, open.done()))
+        let job = open.record.job.clone();
+        self.publish_tick(&TickMessage::start(job, destination, open.round, open.done()))
             .await
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {
         let body = serde_json::to_vec(tick).expect("ticks have string keys and serialise without failing");
-        let id = format!("{}-tick-{}-{}", tick.job, tick.position, tick.done_before);
+        let id = format!("{}-tick-{:016x}-{}", tick.job, tick.round, tick.position);
         let message = Message::new(id, body).job(&tick.job);
         self.ports.queue.publish(&QueueName::Ticks, message).await
     }

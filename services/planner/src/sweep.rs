@@ -1,66 +1,208 @@
-//! The sweeper: a job that makes no progress although nothing of it waits in a queue is looked at again.
+//! The sweeper: what stands still is looked at again, what nobody works at is taken up, what was left is removed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::time::Duration;
 
-use sqlextract_model::{JobId, Result};
+use sqlextract_checkpoint::Progress;
+use sqlextract_model::{Class, Code, EventKind, JobId, JobProgress, Manifest, Result, TickMessage};
 use sqlextract_queue::QueueName;
-use sqlextract_runtime::Shutdown;
+use sqlextract_runtime::{Shutdown, seconds_since};
+use sqlextract_storage::{JobRecords, Stored};
+use tokio::time::Instant;
 
 use crate::Planner;
 use crate::active::ActiveJob;
+use crate::announce::About;
+use crate::requests::is_final;
 
-/// What the sweeper saw of a job when it last looked.
-type Seen = HashMap<JobId, u64>;
+/// What the sweeper saw of the jobs when it last looked.
+type Seen = HashMap<JobId, SeenJob>;
 
-/// Whether a job stands still: nothing was done since the last look, nothing waits, something is owed.
-fn stands_still(before: Option<u64>, done: u64, owed: u64, waiting: u64) -> bool {
-    before == Some(done) && owed > 0 && waiting == 0
+#[derive(Debug, Clone, Copy)]
+struct SeenJob {
+    done: u64,
+    /// When `done` was first seen.
+    since: Instant,
+    /// When it was first seen that all the rest is parked.
+    blocked: Option<Instant>,
+}
+
+/// Whether a job stands still: nothing was done for long enough, nothing that this process knows of waits, something
+/// is owed. What other processes hold is not seen, hence the time.
+fn stands_still(standing: Duration, patience: Duration, owed: u64, waiting: u64) -> bool {
+    standing >= patience && owed > 0 && waiting == 0
 }
 
 impl Planner {
     pub(crate) async fn sweep_until(&self, shutdown: &Shutdown) -> Result<()> {
-        let mut seen = Seen::new();
+        let mut seen = Seen::default();
+        // What a planner before this one left is taken up at once.
+        let mut rest = match self.settings.adopt {
+            true => Duration::ZERO,
+            false => self.settings.sweep_interval,
+        };
         loop {
             tokio::select! {
                 () = shutdown.draining().cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.settings.sweep_interval) => {}
+                () = tokio::time::sleep(rest) => {}
             }
-            let open: Vec<Arc<ActiveJob>> = self
-                .active
-                .lock()
-                .expect("no holder of this lock panics")
-                .values()
-                .cloned()
-                .collect();
+            rest = self.settings.sweep_interval;
+            let open = self.active_jobs();
+            seen.retain(|job, _| open.iter().any(|o| o.record.job == *job));
             for job in open {
-                if let Err(failure) = self.sweep(&job, &mut seen).await {
-                    tracing::warn!(job.id = %job.record.job, error = %failure, "the sweep failed and is tried again");
+                if let Err(failure) = self.sweep(&job.record.job, &mut seen).await {
+                    tracing::warn!(job.id = %job.record.job, error.code = %failure.code, error = %failure, "the sweep failed and is tried again");
+                }
+            }
+            if self.settings.adopt {
+                self.sweep_destinations().await;
+            }
+        }
+    }
+
+    async fn sweep(&self, job: &JobId, seen: &mut Seen) -> Result<()> {
+        let _turn = self.turns.take(job).await;
+        let Some(open) = self.active_job(job) else {
+            return Ok(());
+        };
+        let records = self.records(&open.record.request.destination, job)?;
+        if records.cancelled().await? {
+            return self.end_cancelled(&records, &open.record).await;
+        }
+        let Some(progress) = self.ports.checkpoint.progress(job).await? else {
+            return self.refresh(&records, &open).await;
+        };
+        if self.snapshot_is_lost(&open).await? {
+            let mut tick = TickMessage::look(job.clone(), open.record.request.destination.clone());
+            tick.lost = Some(open.epoch);
+            return self.publish_tick(&tick).await;
+        }
+        let now = Instant::now();
+        let parked = progress.parked.len() as u64;
+        let owed = progress.total.saturating_sub(progress.done + parked);
+        let before = seen.get(job).copied();
+        let moved = before.is_none_or(|before| before.done != progress.done) || progress.paused;
+        let since = before.filter(|_| !moved).map_or(now, |before| before.since);
+        let blocked = (parked > 0 && owed == 0).then(|| before.and_then(|b| b.blocked).unwrap_or(now));
+        let look = SeenJob {
+            done: progress.done,
+            since,
+            blocked,
+        };
+        seen.insert(job.clone(), look);
+        if before.is_some_and(|before| before.done != progress.done) {
+            self.announce_progress(&open, &progress).await?;
+        }
+        if let (Some(since), Some(limit)) = (blocked, self.settings.max_blocked)
+            && now.duration_since(since) >= limit
+        {
+            let failures = self.parked_failures(&open.record).await?;
+            return self.end_failed(&records, &open.record, failures).await;
+        }
+        let source = open.record.request.source.clone();
+        let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?
+            + self.ports.queue.depth(&QueueName::Ticks).await?;
+        if stands_still(now.duration_since(since), self.settings.stall_after, owed, waiting) {
+            tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");
+            seen.remove(job);
+            return self.refresh(&records, &open).await;
+        }
+        // All is done and no look came, or it was lost.
+        if progress.done >= progress.total {
+            self.finish(&records, &open).await?;
+        }
+        Ok(())
+    }
+
+    async fn snapshot_is_lost(&self, open: &ActiveJob) -> Result<bool> {
+        match &open.snapshot {
+            None => Ok(false),
+            Some(snapshot) => match snapshot.check().await {
+                Ok(()) => Ok(false),
+                Err(failure) if failure.code == Code::SnapshotLost => Ok(true),
+                Err(failure) if failure.class() == Class::Permanent => Err(failure),
+                // The source is away; a lost snapshot shows once it is back.
+                Err(_) => Ok(false),
+            },
+        }
+    }
+
+    async fn announce_progress(&self, open: &ActiveJob, progress: &Progress) -> Result<()> {
+        let about = About::record(&open.record);
+        let mut data = about.data();
+        data.progress = Some(JobProgress {
+            batches: progress.total,
+            done: progress.done,
+            parked: progress.parked.len() as u64,
+            rows: progress.rows,
+            bytes: progress.bytes,
+            paused: progress.paused,
+        });
+        let what = format!("epoch-{}/done-{}", open.epoch.0, progress.done);
+        self.announce(EventKind::Progressed, &about, &what, data).await
+    }
+
+    /// Every job that is marked as open in a destination has a planner, or an outcome that is being told.
+    async fn sweep_destinations(&self) {
+        for (name, storage) in &self.ports.destinations {
+            let marked = match JobRecords::open_jobs(storage.as_ref()).await {
+                Ok(marked) => marked,
+                Err(failure) => {
+                    tracing::warn!(destination.name = %name, error.code = %failure.code, error = %failure, "open jobs could not be listed");
+                    continue;
+                }
+            };
+            for job in marked {
+                if self.active_job(&job).is_some() {
+                    continue;
+                }
+                if let Err(failure) = self.take_up(name, &job).await {
+                    tracing::warn!(job.id = %job, error.code = %failure.code, error = %failure, causes = ?failure.causes, "an open job could not be taken up and is tried again");
                 }
             }
         }
     }
 
-    async fn sweep(&self, open: &ActiveJob, seen: &mut Seen) -> Result<()> {
-        let job = &open.record.job;
-        let records = self.records(&open.record.request.destination, job)?;
-        if records.cancelled().await? {
-            // With all its batches published, no tick is on its way that would see it.
-            return self.start_round(open).await;
+    async fn take_up(&self, destination: &str, job: &JobId) -> Result<()> {
+        let _turn = self.turns.take(job).await;
+        if self.active_job(job).is_some() {
+            return Ok(());
         }
-        let Some(progress) = self.ports.checkpoint.progress(job).await? else {
+        let records = self.records(destination, job)?;
+        if let Some(manifest) = records.manifest().await? {
+            return self.see_off(&records, &manifest).await;
+        }
+        // Without a record its request was not accepted yet, and comes again.
+        let Some(record) = records.job_record().await? else {
             return Ok(());
         };
-        let source = open.record.request.source.clone();
-        let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?
-            + self.ports.queue.depth(&QueueName::Ticks).await?;
-        let owed = progress
-            .total
-            .saturating_sub(progress.done + progress.parked.len() as u64);
-        let before = seen.insert(job.clone(), progress.done);
-        if stands_still(before, progress.done, owed, waiting) {
-            tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");
-            self.refresh(&records, open).await?;
+        if records.cancelled().await? {
+            return self.end_cancelled(&records, &record).await;
+        }
+        tracing::info!(job.id = %job, "an open job that nobody works at is taken up");
+        match self.reopen(&records).await {
+            Ok(open) => self.start_round(&open).await,
+            Err(failure) if self.settings.max_blocked.is_some() && is_final(&failure) => {
+                self.end_failed(&records, &record, vec![failure]).await
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Tells an outcome until it is told, and once nothing can be under way any more removes what was left.
+    async fn see_off(&self, records: &JobRecords, stored: &Stored<Manifest>) -> Result<()> {
+        let job = records.job();
+        if !self.told().contains(job) {
+            self.announce_outcome(records, stored).await?;
+            self.told().insert(job.clone());
+        }
+        if seconds_since(&stored.record.finished_at).is_none_or(|age| age >= self.settings.linger.as_secs_f64()) {
+            let removed = self.sweep_orphans(records, &stored.record).await?;
+            if removed > 0 {
+                tracing::info!(job.id = %job, chunks = removed, "chunks of attempts that came too late are removed");
+            }
+            records.unmark_open().await?;
+            self.told().remove(job);
         }
         Ok(())
     }
@@ -68,14 +210,14 @@ impl Planner {
 
 #[cfg(test)]
 mod tests {
-    use super::stands_still;
+    use super::*;
 
     #[test]
     fn only_an_idle_job_that_owes_batches_is_published_again() {
-        assert!(stands_still(Some(5), 5, 3, 0));
-        assert!(!stands_still(None, 5, 3, 0), "the first look only remembers");
-        assert!(!stands_still(Some(4), 5, 3, 0), "it moves");
-        assert!(!stands_still(Some(5), 5, 0, 0), "nothing is owed");
-        assert!(!stands_still(Some(5), 5, 3, 1), "something waits");
+        let [short, long] = [Duration::from_secs(1), Duration::from_secs(9)];
+        assert!(stands_still(long, short, 3, 0));
+        assert!(!stands_still(short, long, 3, 0), "it may only be slow");
+        assert!(!stands_still(long, short, 0, 0), "nothing is owed");
+        assert!(!stands_still(long, short, 3, 1), "something waits");
     }
 }

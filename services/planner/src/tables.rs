@@ -1,16 +1,16 @@
 //! One table's plan: facts from the source, decisions from `type-mapping` and `planning`, stored create-only.
 
 use sqlextract_model::{
-    Batch, BatchIndex, Code, ColumnOverride, Consistency, EpochRecord, ExtractionRequest, Failure, FileFormat,
+    Batch, BatchIndex, Code, ColumnMapping, Consistency, Dialect, EpochRecord, ExtractionRequest, Failure, FileFormat,
     Generation, JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result, Selection,
     SnapshotToken, SourceFacts, TableFacts, TablePlan,
 };
-use sqlextract_planning::{Answer, PlanOptions, Question, Split};
+use sqlextract_planning::{Answer, PlanOptions, Question, Split, condition_sql};
 use sqlextract_source::{Probe, ProbeAnswer, Source};
 use sqlextract_storage::{JobRecords, Stored};
 use sqlextract_type_mapping::{MappingOptions, map_table};
 
-use crate::Planner;
+use crate::{Planner, random};
 
 /// Batches of a plan page: what an extractor reads to learn one range.
 const PAGE_BATCHES: usize = 4096;
@@ -19,8 +19,10 @@ const PAGE_BATCHES: usize = 4096;
 #[derive(Debug)]
 pub struct PlannedTable {
     pub facts: TableFacts,
-    pub columns: Vec<sqlextract_model::ColumnMapping>,
+    pub columns: Vec<ColumnMapping>,
     pub row_key: Vec<KeyColumn>,
+    /// The request's filter, in the source's SQL.
+    pub filter: Option<String>,
     pub split: Split,
 }
 
@@ -79,16 +81,8 @@ pub async fn plan_table(
     let Some(table) = facts.tables.pop() else {
         return Err(Failure::new(Code::SourceObjectMissing, "the table is gone"));
     };
-    let overrides: &[ColumnOverride] = &asked.overrides;
-    let mapping = MappingOptions {
-        dialect: source.dialect(),
-        on_lossy: request.on_lossy,
-        overrides,
-        columns: asked.columns.as_deref(),
-        exclude: &asked.exclude_columns,
-    };
-    let columns =
-        map_table(&table.name, &table.columns, &mapping).map_err(|refusals| all_refusals(&table, refusals))?;
+    let columns = mapped_columns(source.dialect(), &table, request, asked)?;
+    let filter = filter_sql(source.dialect(), &table, asked)?;
     let relation = relation_of(&table, &asked.selection);
     let options = PlanOptions {
         consistency: if snapshot.is_some() {
@@ -101,14 +95,42 @@ pub async fn plan_table(
         chunk_bytes: request.chunk_bytes,
         format: request.format,
     };
-    let split = split(source, &table, &relation, asked.filter.as_deref(), options, snapshot).await?;
+    let split = split(source, &table, &relation, filter.as_deref(), options, snapshot).await?;
     sqlextract_planning::check(split.iter(), &table)?;
     let row_key = row_key(&table, &columns);
     Ok(PlannedTable {
         facts: table,
         columns,
         row_key,
+        filter,
         split,
+    })
+}
+
+/// The form of every column in the chunk, or all refusals at once.
+pub(crate) fn mapped_columns(
+    dialect: Dialect,
+    table: &TableFacts,
+    request: &ExtractionRequest,
+    asked: &RequestedTable,
+) -> Result<Vec<ColumnMapping>> {
+    let mapping = MappingOptions {
+        dialect,
+        on_lossy: request.on_lossy,
+        overrides: &asked.overrides,
+        columns: asked.columns.as_deref(),
+        exclude: &asked.exclude_columns,
+    };
+    map_table(&table.name, &table.columns, &mapping).map_err(|refusals| all_refusals(table, refusals))
+}
+
+/// Free SQL and the typed condition, both where both are given.
+pub(crate) fn filter_sql(dialect: Dialect, table: &TableFacts, asked: &RequestedTable) -> Result<Option<String>> {
+    let condition = asked.condition.as_ref();
+    let condition = condition.map(|c| condition_sql(c, table, dialect)).transpose()?;
+    Ok(match (&asked.filter, condition) {
+        (Some(filter), Some(condition)) => Some(format!("({filter}\n) AND {condition}")),
+        (filter, condition) => condition.or_else(|| filter.clone()),
     })
 }
 
@@ -206,7 +228,7 @@ fn table_plan(
         plan_id,
         source: to_plan.record.source.clone(),
         relation: to_plan.table.relation.clone(),
-        filter: request.tables[to_plan.table.selected_by].filter.clone(),
+        filter: planned.filter,
         columns: planned.columns,
         row_key: planned.row_key,
         rung: planned.split.rung,
@@ -228,7 +250,7 @@ fn table_plan(
 }
 
 /// The columns that name a row in an error: the best key whose columns are all selected.
-fn row_key(table: &TableFacts, columns: &[sqlextract_model::ColumnMapping]) -> Vec<KeyColumn> {
+fn row_key(table: &TableFacts, columns: &[ColumnMapping]) -> Vec<KeyColumn> {
     let selected = |key: &&sqlextract_model::KeyFacts| {
         key.unique && key.columns.iter().all(|c| columns.iter().any(|m| m.name == c.name))
     };
@@ -265,11 +287,4 @@ fn all_refusals(table: &TableFacts, mut refusals: Vec<Failure>) -> Failure {
         .iter()
         .fold(failure, |f, refusal| f.because(refusal))
         .remedy(remedy)
-}
-
-fn random() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Failure::new(Code::PreflightFailed, "the system gives no random bytes").because(e))?;
-    Ok(u64::from_le_bytes(bytes))
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlextract_ingest_sql::{Script, ScriptOptions, TargetOptions, render};
 use sqlextract_model::{
-    Class, Code, Digest, Event, EventData, EventKind, Failure, JobId, Manifest, ManifestEntry, Outcome, Platform,
-    Result, Target,
+    Class, Code, Digest, Event, EventData, EventKind, Failure, Manifest, ManifestEntry, Outcome, Platform, Result,
+    Target,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{
     Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for, utc_now,
 };
-use sqlextract_storage::JobRecords;
+use sqlextract_storage::{JobRecords, Storage};
 
 /// Scripts up to this size travel in their event, unless escaping makes them longer than the second: a message has at most
 /// 64 KiB.
@@ -24,18 +24,15 @@ const ESCAPED_BYTES: usize = 56 << 10;
 #[derive(Debug)]
 pub struct Scripter {
     ports: Arc<Ports>,
-    /// The destination that the events' jobs are in.
-    destination: String,
     targets: BTreeMap<Platform, TargetOptions>,
     retry: RetryPolicy,
     progress: Arc<dyn ProgressSink>,
 }
 
 impl Scripter {
-    pub fn new(ports: Arc<Ports>, destination: String, retry: RetryPolicy, progress: Arc<dyn ProgressSink>) -> Self {
+    pub fn new(ports: Arc<Ports>, retry: RetryPolicy, progress: Arc<dyn ProgressSink>) -> Self {
         Self {
             ports,
-            destination,
             targets: BTreeMap::new(),
             retry,
             progress,
@@ -59,8 +56,8 @@ impl Scripter {
     }
 
     /// Why the targets of a job that have no script have none.
-    pub async fn refusals(&self, job: &JobId) -> Result<Vec<Failure>> {
-        let (records, targets) = self.asked(job).await?;
+    pub async fn refusals(&self, about: &EventData) -> Result<Vec<Failure>> {
+        let (records, targets) = self.asked(about).await?;
         let mut refusals = Vec::new();
         for target in &targets {
             let settings = self.targets.get(&target.platform).cloned().unwrap_or_default();
@@ -70,8 +67,9 @@ impl Scripter {
         Ok(refusals)
     }
 
-    async fn asked(&self, job: &JobId) -> Result<(JobRecords, Vec<Target>)> {
-        let records = JobRecords::new(self.ports.destination(&self.destination)?, job.clone());
+    async fn asked(&self, about: &EventData) -> Result<(JobRecords, Vec<Target>)> {
+        let job = &about.job;
+        let records = JobRecords::new(self.destination(about)?, job.clone());
         match records.job_record().await? {
             Some(record) => Ok((records, record.request.targets)),
             None => Err(Failure::new(
@@ -83,11 +81,11 @@ impl Scripter {
 
     /// One target that has no script holds up no other. A failure that may pass is the one that counts: then all is tried
     /// again.
-    async fn script(&self, job: &JobId) -> Result<()> {
-        let (records, targets) = self.asked(job).await?;
+    async fn script(&self, about: &EventData) -> Result<()> {
+        let (records, targets) = self.asked(about).await?;
         let mut failed: Option<Failure> = None;
         for target in &targets {
-            if let Err(failure) = self.script_of(&records, target).await
+            if let Err(failure) = self.script_of(about, &records, target).await
                 && failed.as_ref().is_none_or(|first| first.class() == Class::Permanent)
             {
                 failed = Some(failure);
@@ -96,15 +94,29 @@ impl Scripter {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn script_of(&self, records: &JobRecords, target: &Target) -> Result<()> {
+    async fn script_of(&self, about: &EventData, records: &JobRecords, target: &Target) -> Result<()> {
         let written = write_script(records, target, &self.targets).await?;
         let job = records.job();
         self.progress.script_written(job, target.platform, &written.key);
-        self.announce(job, target, written.key, written.text).await
+        self.announce(about, target, written.key, written.text).await
     }
 
-    async fn announce(&self, job: &JobId, target: &Target, location: String, script: String) -> Result<()> {
-        let event = announcement(job, target.platform, location, script, utc_now());
+    fn destination(&self, event: &EventData) -> Result<Arc<dyn Storage>> {
+        let mut all = self.ports.destinations.values();
+        match (&event.destination, all.next(), all.next()) {
+            (Some(name), _, _) => self.ports.destination(name),
+            // Events of the first version did not name it.
+            (None, Some(only), None) => Ok(Arc::clone(only)),
+            (None, _, _) => {
+                let text = format!("the event about job {} names no destination", event.job);
+                Err(Failure::new(Code::MessageUnreadable, text))
+            }
+        }
+    }
+
+    async fn announce(&self, about: &EventData, target: &Target, location: String, script: String) -> Result<()> {
+        let job = &about.job;
+        let event = announcement(about, target.platform, location, script, utc_now());
         let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let message = Message::new(event.id, body).job(job);
@@ -113,8 +125,11 @@ impl Scripter {
 }
 
 /// What is told of a script: where it is and what its bytes are, always; itself only where the message stays small.
-fn announcement(job: &JobId, platform: Platform, location: String, script: String, time: String) -> Event {
-    let mut data = EventData::of(job.clone());
+fn announcement(about: &EventData, platform: Platform, location: String, script: String, time: String) -> Event {
+    let mut data = EventData::of(about.job.clone());
+    data.request.clone_from(&about.request);
+    data.destination.clone_from(&about.destination);
+    data.manifest.clone_from(&about.manifest);
     data.target = Some(platform);
     data.sha256 = Some(Digest::of(script.as_bytes()));
     data.location = Some(location);
@@ -184,7 +199,7 @@ impl Handler for Scripter {
                 return Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause));
             }
         };
-        match self.script(&event.data.job).await {
+        match self.script(&event.data).await {
             Ok(()) => Verdict::Done,
             Err(failure) => {
                 tracing::warn!(job.id = %event.data.job, error.code = %failure.code, error = %failure, "no script was written");
@@ -196,6 +211,8 @@ impl Handler for Scripter {
 
 #[cfg(test)]
 mod tests {
+    use sqlextract_model::JobId;
+
     use super::*;
 
     /// Most bytes of an event.
@@ -205,7 +222,7 @@ mod tests {
         let job = JobId::new("orders-0123abcd").expect("a job's name");
         let (location, time) = ("orders-0123abcd/ingest/mssql.sql", "2026-01-02T03:04:05Z");
         announcement(
-            &job,
+            &EventData::of(job),
             Platform::Mssql,
             location.to_owned(),
             script.to_owned(),

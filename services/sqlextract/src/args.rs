@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sqlextract_model::{ByteSize, Compression, Format, OnLossy, OnSnapshotLost, Platform};
 
+use crate::service_args::ServiceCommand;
+
 const AFTER_HELP: &str = "\
 Four steps from a database to a loaded table:
   sqlextract inspect --source postgres://me@db/shop                  what is there, and how it would be read
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     Cancel(CancelArgs),
     /// Make a sample SQLite database, extract it, render the scripts of all targets, and show the commands.
     Demo(DemoArgs),
+    #[command(flatten)]
+    Service(ServiceCommand),
     /// Show settings.
     #[command(subcommand)]
     Config(ConfigCommand),

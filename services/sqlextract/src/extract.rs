@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::Checkpoint;
 use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
-use sqlextract_model::{Code, Event, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result};
-use sqlextract_planner::{Planner, PlannerSettings};
+use sqlextract_model::{
+    Code, Event, EventData, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result,
+};
+use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
 use sqlextract_runtime::{
     Gate, Machine, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Sampler, Shutdown, StopCause,
@@ -226,13 +228,18 @@ impl Embedded {
         let planner = Arc::new(Planner::new(
             Arc::clone(&ports),
             PlannerSettings {
+                requests: RequestPolicy::Own,
                 job_window: 512,
                 publish_page: 64,
                 tick_delay: Duration::from_millis(50),
                 sweep_interval: Duration::from_secs(5),
+                stall_after: Duration::from_secs(5),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),
                 single_writer: destination.single_writer,
+                adopt: false,
+                max_blocked: None,
+                linger: Duration::ZERO,
             },
             Arc::clone(&progress),
         ));
@@ -247,13 +254,13 @@ impl Embedded {
                 created_by: CREATED_BY.to_owned(),
                 upload_bytes: tuning.upload_bytes(&destination.place),
             },
-            budget: budget.clone(),
+            shares: budget.shares(tuning.workers.parts()),
             limiter,
             gate: gate.clone(),
             progress: Arc::clone(&progress),
             shutdown: shutdown.clone(),
         }));
-        let scripter = Scripter::new(Arc::clone(&ports), request.destination.clone(), retry, progress);
+        let scripter = Scripter::new(Arc::clone(&ports), retry, progress);
         let scripter = Arc::new(scripter.with_targets(file.scripter.targets.clone()));
         if tuning.workers.adapt {
             let (bounds, source) = (tuning.workers.bounds(), ports.source(&request.source)?);
@@ -355,7 +362,7 @@ impl Embedded {
         }
         if self.ports.queue.depth(&QueueName::Parked).await? > 0 && parked == 0 {
             let refusals = match completed {
-                true => self.scripter.refusals(job).await?,
+                true => self.scripter.refusals(&EventData::of(job.clone())).await?,
                 false => Vec::new(),
             };
             if !refusals.is_empty() {

@@ -91,6 +91,7 @@ fn everything() -> RequestedTable {
         columns: None,
         exclude_columns: Vec::new(),
         filter: None,
+        condition: None,
         overrides: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! `sqlextract`: one executable for every role. `main` decides the exit code and nothing else.
 
+mod allowed;
 mod args;
 mod attach;
 mod cancel;
@@ -9,12 +10,19 @@ mod extract;
 mod finished;
 mod generate;
 mod inspect;
+mod lazy_source;
+mod lead;
 mod lock;
+mod operate;
 mod ports;
 mod report;
 mod request;
+mod serve;
+mod service_args;
+mod service_settings;
 mod settings;
 mod shown;
+mod standing;
 mod summary;
 mod tuning;
 mod verify;
@@ -30,6 +38,7 @@ use sqlextract_runtime::{LogFormat, init_logs};
 
 use args::{Cli, Command, ConfigCommand, ExtractArgs, LogStyle};
 use report::Failures;
+use service_args::ServiceCommand;
 use settings::SettingsFile;
 
 /// Gives freed memory back to the system. The C library's allocator keeps large values where it likes after the first
@@ -65,10 +74,12 @@ async fn run(cli: Cli) -> u8 {
         LogStyle::Text => LogFormat::Text,
         LogStyle::Json => LogFormat::Json,
     };
-    let own = match cli.verbose {
-        0 => "warn",
-        1 => "warn,sqlextract=info",
-        _ => "warn,sqlextract=debug",
+    // A service's log is its only voice; a command has its own.
+    let own = match (&cli.command, cli.verbose) {
+        (Command::Service(ServiceCommand::Serve(_)), 0) => "info",
+        (_, 0) => "warn",
+        (_, 1) => "warn,sqlextract=info",
+        (_, _) => "warn,sqlextract=debug",
     };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| own.to_owned());
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
@@ -118,6 +129,10 @@ async fn dispatch(command: Command, file: &SettingsFile) -> u8 {
         Command::Demo(args) => demo::run(&args, file)
             .await
             .map_or_else(|failures| told(&failures), |()| 0),
+        Command::Service(command) => operate::dispatch(command, file).await.map_or_else(
+            |failures| told(&failures),
+            |text| text.map_or(0, |text| said(text.trim_end())),
+        ),
         Command::Config(ConfigCommand::Show { origin }) => {
             said(shown::text(file, origin, |key| std::env::var(key).ok()).trim_end())
         }

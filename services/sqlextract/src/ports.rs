@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlextract_checkpoint::{Checkpoint, SqliteCheckpoint};
-use sqlextract_model::{Code, Digest, Failure, Result};
-use sqlextract_queue::InProcessQueue;
-use sqlextract_runtime::Ports;
+use sqlextract_checkpoint::{Checkpoint, RedisCheckpoint, RedisSettings, SqliteCheckpoint};
+use sqlextract_model::{Code, Dialect, Digest, Failure, Result};
+use sqlextract_queue::{InProcessQueue, RabbitmqQueue, RabbitmqSettings};
+use sqlextract_runtime::{MeteredCheckpoint, MeteredQueue, MeteredStorage, Metrics, Ports};
 use sqlextract_source::{MysqlSource, PostgresSource, Source, SourceSettings, SqliteSource};
 use sqlextract_storage::{LocalStorage, S3Settings, S3Storage, Storage};
 
-use crate::settings::{DestinationChoice, Place, SourceChoice};
+use crate::lazy_source::LazySource;
+use crate::service_settings::{CheckpointEntry, QueueEntry};
+use crate::settings::{DestinationChoice, Place, SettingsFile, SourceChoice, choose_destination, choose_source};
 
 /// Messages that a queue of this process holds at most.
 const QUEUE_MESSAGES: usize = 4096;
@@ -31,12 +33,7 @@ pub(crate) async fn open_source(choice: &SourceChoice, max_connections: u32) -> 
         "postgres" | "postgresql" => Arc::new(PostgresSource::open(settings).await?),
         "mysql" | "mariadb" => Arc::new(MysqlSource::open(settings).await?),
         "sqlite" => Arc::new(SqliteSource::open(settings).await?),
-        _ => {
-            return Err(
-                Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
-                    .remedy("Sources are postgres://…, mysql://… and sqlite://PATH."),
-            );
-        }
+        _ => return Err(no_source(&scheme)),
     })
 }
 
@@ -97,6 +94,121 @@ pub(crate) fn checkpoint_path(
 
 pub(crate) async fn open_checkpoint(path: &Path) -> Result<Arc<dyn Checkpoint>> {
     Ok(Arc::new(SqliteCheckpoint::open(path)?))
+}
+
+pub(crate) fn dialect_of(choice: &SourceChoice) -> Result<Dialect> {
+    match choice.url.expose().split(':').next().unwrap_or_default() {
+        "postgres" | "postgresql" => Ok(Dialect::Postgres),
+        "mysql" | "mariadb" => Ok(Dialect::Mysql),
+        "sqlite" => Ok(Dialect::Sqlite),
+        scheme => Err(no_source(scheme)),
+    }
+}
+
+fn no_source(scheme: &str) -> Failure {
+    Failure::new(Code::UsageInvalid, format!("`{scheme}` is no kind of source"))
+        .remedy("Sources are postgres://…, mysql://… and sqlite://PATH.")
+}
+
+pub(crate) fn broker_settings(file: &SettingsFile, client_name: &str) -> Result<RabbitmqSettings> {
+    let entry: &QueueEntry = &file.queue;
+    let mut settings = RabbitmqSettings::new(entry.url(variable)?.expose());
+    settings.allow_plaintext = entry.allow_plaintext;
+    settings.ca_file.clone_from(&entry.ca_file);
+    settings.sources = file.sources.keys().cloned().collect();
+    client_name.clone_into(&mut settings.client_name);
+    if let Some(prefix) = &entry.prefix {
+        settings.prefix.clone_from(prefix);
+    }
+    Ok(settings)
+}
+
+pub(crate) fn checkpoint_settings(file: &SettingsFile) -> Result<RedisSettings> {
+    let entry: &CheckpointEntry = &file.checkpoint;
+    let mut settings = RedisSettings::new(entry.url(variable)?.expose());
+    settings.allow_plaintext = entry.allow_plaintext;
+    settings.allow_eviction = entry.allow_eviction;
+    settings.ca_file.clone_from(&entry.ca_file);
+    if let Some(prefix) = &entry.prefix {
+        settings.prefix.clone_from(prefix);
+    }
+    if let Some(retention) = entry.retention()? {
+        settings.retention = retention;
+    }
+    Ok(settings)
+}
+
+/// Every configured destination, by its name.
+pub(crate) async fn open_destinations(
+    file: &SettingsFile,
+    memory: UploadMemory,
+) -> Result<BTreeMap<String, Arc<dyn Storage>>> {
+    let mut opened = BTreeMap::new();
+    for name in file.destinations.keys() {
+        let choice = choose_destination(file, Some(name), false, false)?;
+        if choice.single_writer {
+            let text = format!("destination `{name}` takes one writer alone, and services are several");
+            return Err(Failure::new(Code::StoreNotCreateOnly, text)
+                .remedy("Use a store that honours If-None-Match, and leave `single_writer` out."));
+        }
+        opened.insert(name.clone(), open_storage(&choice, memory).await?);
+    }
+    if opened.is_empty() {
+        return Err(Failure::new(
+            Code::ConfigInvalid,
+            "the settings have no `[destinations.NAME]`",
+        ));
+    }
+    Ok(opened)
+}
+
+/// A configured source, opened once it is asked.
+pub(crate) fn lazy_source(file: &SettingsFile, name: &str, max_connections: u32) -> Result<Arc<dyn Source>> {
+    let choice = choose_source(file, Some(name), false, variable)?;
+    Ok(Arc::new(LazySource::new(choice, max_connections)?))
+}
+
+fn variable(key: &str) -> Option<String> {
+    std::env::var(key).ok()
+}
+
+/// The distributed set: a broker and a store that several processes share.
+pub(crate) struct Shared {
+    pub(crate) broker: RabbitmqQueue,
+    pub(crate) checkpoint: RedisCheckpoint,
+}
+
+impl Shared {
+    pub(crate) async fn open(file: &SettingsFile, client_name: &str) -> Result<Self> {
+        Ok(Self {
+            broker: RabbitmqQueue::connect(broker_settings(file, client_name)?).await?,
+            checkpoint: RedisCheckpoint::open(checkpoint_settings(file)?).await?,
+        })
+    }
+
+    /// The ports of a role, each counted.
+    pub(crate) fn ports(
+        &self,
+        sources: BTreeMap<String, Arc<dyn Source>>,
+        destinations: &BTreeMap<String, Arc<dyn Storage>>,
+        metrics: &Metrics,
+    ) -> Ports {
+        let metered = |storage: &Arc<dyn Storage>| -> Arc<dyn Storage> {
+            Arc::new(MeteredStorage::new(Arc::clone(storage), metrics.clone()))
+        };
+        let destinations = destinations
+            .iter()
+            .map(|(name, storage)| (name.clone(), metered(storage)));
+        Ports {
+            queue: Arc::new(MeteredQueue::new(Arc::new(self.broker.clone()), metrics.clone())),
+            checkpoint: Arc::new(MeteredCheckpoint::new(
+                Arc::new(self.checkpoint.clone()),
+                metrics.clone(),
+            )),
+            sources,
+            destinations: destinations.collect(),
+        }
+    }
 }
 
 /// The embedded set: queue in this process, checkpoint in a file.

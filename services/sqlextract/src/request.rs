@@ -9,7 +9,7 @@ use sqlextract_type_mapping::{NamedOverride, parse_override};
 use crate::args::{Auto, ExtractArgs, SelectionArgs, parse_target};
 use crate::settings::ExtractEntry;
 
-const DEFAULT_CHUNK_BYTES: u64 = 128_000_000;
+pub(crate) const DEFAULT_CHUNK_BYTES: u64 = 128_000_000;
 
 /// What `{date}`, `{hour}` and `{run}` stand for.
 #[derive(Debug, Clone)]
@@ -56,6 +56,7 @@ pub(crate) fn build(
         batch_rows: batch_rows(args, file)?,
         name: job_name(args.job.as_deref(), placeholders)?,
         run: 1,
+        origin: None,
     })
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn tables(args: &SelectionArgs) -> Result<Vec<RequestedTable>> {
         columns: (!args.columns.is_empty()).then(|| args.columns.clone()),
         exclude_columns: args.exclude_columns.clone(),
         filter: args.filter.clone(),
+        condition: None,
         overrides: overrides_of(&overrides, &selection),
         selection,
     };

@@ -9,6 +9,10 @@ use serde::Deserialize;
 use sqlextract_ingest_sql::TargetOptions;
 use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, Platform, Result};
 
+use crate::service_settings::{
+    CheckpointEntry, ExtractorEntry, PlannerEntry, QueueEntry, ScripterEntry, TelemetryEntry,
+};
+
 /// A secret that does not print.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -41,16 +45,17 @@ pub(crate) struct SettingsFile {
     #[serde(default)]
     pub(crate) extract: ExtractEntry,
     #[serde(default)]
-    pub(crate) scripter: ScripterEntry,
-}
-
-/// `[scripter]`: what scripts need to know about their targets.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ScripterEntry {
-    /// `[scripter.targets.PLATFORM]`.
+    pub(crate) queue: QueueEntry,
     #[serde(default)]
-    pub(crate) targets: BTreeMap<Platform, TargetOptions>,
+    pub(crate) checkpoint: CheckpointEntry,
+    #[serde(default)]
+    pub(crate) planner: PlannerEntry,
+    #[serde(default)]
+    pub(crate) extractor: ExtractorEntry,
+    #[serde(default)]
+    pub(crate) scripter: ScripterEntry,
+    #[serde(default)]
+    pub(crate) telemetry: TelemetryEntry,
 }
 
 /// `[sources.NAME]`: one of `url` and `url_file`.
@@ -63,7 +68,20 @@ pub(crate) struct SourceEntry {
     pub(crate) url_file: Option<PathBuf>,
     #[serde(default)]
     pub(crate) allow_plaintext: bool,
+    /// Of each process.
     pub(crate) max_connections: Option<u32>,
+    /// What requests may ask for: `schema.table`, `schema.*` or `*`.
+    #[serde(default)]
+    pub(crate) tables: Vec<String>,
+    /// The CloudEvents `source` of those who may ask; empty for everybody who may publish.
+    #[serde(default)]
+    pub(crate) senders: Vec<String>,
+    /// Batches of this source that one extractor works at once.
+    pub(crate) workers: Option<u16>,
+    /// `rows=N,bytes=SIZE,queries=N` per second, all extractors together.
+    pub(crate) rate_limit: Option<String>,
+    /// Connections for batches, all extractors together.
+    pub(crate) fleet_connections: Option<u32>,
 }
 
 /// `[destinations.NAME]`.
@@ -113,7 +131,7 @@ impl ExtractEntry {
     }
 }
 
-fn parsed<T: std::str::FromStr<Err = String>>(key: &str, text: Option<&str>) -> Result<Option<T>> {
+pub(crate) fn parsed<T: std::str::FromStr<Err = String>>(key: &str, text: Option<&str>) -> Result<Option<T>> {
     text.map(|text| {
         text.parse()
             .map_err(|e: String| Failure::new(Code::ConfigInvalid, format!("{key}: {e}")))
@@ -140,6 +158,14 @@ impl SettingsFile {
         for source in settings.sources.values_mut() {
             source.url_file = source.url_file.take().map(|file| folder.join(file));
             source.url = source.url.take().map(|url| Secret(sqlite_beside(folder, url.0)));
+        }
+        for file in [
+            &mut settings.queue.url_file,
+            &mut settings.queue.ca_file,
+            &mut settings.checkpoint.url_file,
+            &mut settings.checkpoint.ca_file,
+        ] {
+            *file = file.take().map(|file| folder.join(file));
         }
         for destination in settings.destinations.values_mut() {
             destination.location = folder_beside(folder, &destination.location);
@@ -224,7 +250,7 @@ pub(crate) fn choose_source(
     })
 }
 
-fn source_url(name: &str, entry: &SourceEntry, variable: impl Fn(&str) -> Option<String>) -> Result<Secret> {
+pub(crate) fn source_url(name: &str, entry: &SourceEntry, variable: impl Fn(&str) -> Option<String>) -> Result<Secret> {
     let missing = |what: String| Failure::new(Code::ConfigInvalid, format!("source `{name}`: {what}"));
     match (&entry.url, &entry.url_file) {
         (Some(url), None) => match url.expose().strip_prefix("env:") {
@@ -312,7 +338,7 @@ pub(crate) fn choose_destination(
     })
 }
 
-fn place(location: &str) -> Result<Place> {
+pub(crate) fn place(location: &str) -> Result<Place> {
     let Some(rest) = location.strip_prefix("s3://") else {
         if location.contains("://") {
             let failure = Failure::new(Code::UsageInvalid, format!("`{location}` is no destination"));

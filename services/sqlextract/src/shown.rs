@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sqlextract_ingest_sql::TargetOptions;
+
 use crate::settings::SettingsFile;
 
 /// A key, its default as text, and whether its value is secret.
@@ -42,10 +44,25 @@ pub(crate) fn text(file: &SettingsFile, origin: bool, variable: impl Fn(&str) ->
     for name in file.sources.keys() {
         let _ = writeln!(text, "[sources.{name}]");
     }
+    for (platform, target) in &file.scripter.targets {
+        let _ = writeln!(text, "[scripter.targets.{platform}]{}", chosen(target));
+    }
     for (name, destination) in &file.destinations {
         let _ = writeln!(text, "[destinations.{name}] {}", destination.location);
     }
     text
+}
+
+/// The keys of a target that are not as they are by default.
+fn chosen(target: &TargetOptions) -> String {
+    let (told, default) = (
+        serde_json::to_value(target).unwrap_or_default(),
+        serde_json::to_value(TargetOptions::default()).unwrap_or_default(),
+    );
+    let keys = told.as_object().into_iter().flatten();
+    keys.filter(|(key, value)| default[key.as_str()] != **value)
+        .map(|(key, value)| format!(" {key} = {value}"))
+        .collect()
 }
 
 fn in_file(file: &SettingsFile, key: &str) -> Option<String> {

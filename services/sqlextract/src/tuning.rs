@@ -71,6 +71,11 @@ impl Tuning {
         if matches!(place, Place::Folder(_)) {
             return 0;
         }
+        self.largest_upload_bytes()
+    }
+
+    /// The same for any store.
+    pub(crate) fn largest_upload_bytes(&self) -> usize {
         self.upload_threshold_bytes.max(self.upload_part_bytes) + 2 * self.upload_part_bytes
     }
 

@@ -7,7 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 /// A SHA-256, written as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = r"^[0-9a-f]{64}$")))]
+pub struct Digest(#[cfg_attr(feature = "schema", schemars(with = "String"))] [u8; 32]);
 
 impl Digest {
     pub fn of(bytes: &[u8]) -> Self {

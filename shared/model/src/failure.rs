@@ -111,6 +111,7 @@ codes! {
     QueueAuthentication "queue_authentication" Permanent Request 6 "The broker refuses the user, the password, the virtual host or a permission." "Correct the broker's URL, or grant the user what the message names."
     QueueMissing "queue_missing" Retryable Infrastructure 6 "An exchange, a queue or a binding is missing at the broker." "Run `sqlextract topology apply` with the same settings."
     QueueMismatch "queue_mismatch" Permanent Infrastructure 6 "An exchange or queue exists at the broker with other properties." "Delete the object once it is empty and run `sqlextract topology apply`, or choose another prefix."
+    RequestRefused "request_refused" Permanent Request 2 "A request asks for something that does not exist or that it may not have." "Correct the request and send it under an id of its own."
     MessageUnreadable "message_unreadable" Permanent Request 6 "A message cannot be read." "Correct the sender; the message is parked with its reason."
     TypeUnsupported "type_unsupported" Permanent Request 7 "A column's type has no form in the chunk that holds every value." "Give the type by name with `--column-type`, or leave the column out with `--exclude-columns`."
     TypeLossy "type_lossy" Permanent Request 7 "A column's type would lose something in the form asked for." "Choose `--on-lossy text` or `round`, or another `--column-type`."
@@ -140,7 +141,9 @@ impl fmt::Display for Code {
 /// `Display` writes the sentence of this layer only; whoever reports a failure writes `causes` too. No part ever
 /// holds a password: adapters strip URLs before they make one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub code: Code,
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($variant:ident $text:literal)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name { $(#[serde(rename = $text)] $variant,)* }
 
         impl $name {

@@ -5,9 +5,27 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// One accepted request: a slug of its tables and a hash of the canonical request, `-r2` and on after a restart.
+///
+/// What is read from outside is checked like what is made here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(extend("pattern" = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,119}$")))]
+#[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
+
+impl TryFrom<String> for JobId {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(text).ok_or("a job's name is 1 to 120 letters, digits, `-`, `_` and `.`, and starts with no dot")
+    }
+}
+
+impl From<JobId> for String {
+    fn from(job: JobId) -> Self {
+        job.0
+    }
+}
 
 impl JobId {
     /// Accepts what is safe as one segment of an object key: ASCII letters, digits, `-`, `_` and `.`, not leading with
@@ -65,6 +83,7 @@ impl Epoch {
 
 /// Position of a batch in its table's plan, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct BatchIndex(pub u64);
 

@@ -6,10 +6,12 @@
 mod catalogue;
 mod column;
 mod commit;
+mod condition;
 mod digest;
 mod failure;
 mod format;
 mod id;
+mod incoming;
 mod key;
 mod manifest;
 mod message;
@@ -24,18 +26,22 @@ mod strain;
 pub use catalogue::{BlockLeaf, KeyFacts, SourceFacts, SourceIdentity, TableFacts, TableKind};
 pub use column::{Cast, ChunkType, ColumnMapping, Lossy, SourceColumn, TimestampUnit, TypeClass, Wire};
 pub use commit::{ChunkRecord, ColumnAggregate, CommitRecord};
+pub use condition::{AndCondition, Comparison, Condition, NotCondition, Operand, Operator, OrCondition, Value};
 pub use digest::{Digest, canonical_hash};
 pub use failure::{Blame, Class, Code, Failure, Result};
 pub use format::{Compression, Dialect, FileFormat, Format, Platform, ScriptLanguage};
 pub use id::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId};
+pub use incoming::{
+    Incoming, JobLimits, LONGEST_REQUEST_BYTES, Order, OrderData, RequestData, Sender, TableRequest, Unreadable,
+};
 pub use key::{KeyColumn, KeyKind, KeyRange, KeyValue};
 pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome, Totals};
-pub use message::{BatchMessage, Event, EventData, EventKind, TickMessage};
+pub use message::{BatchMessage, Event, EventData, EventKind, JobProgress, TickMessage};
 pub use name::{TableName, TableSegment, segments};
 pub use object_key::ObjectKey;
 pub use plan::{Batch, BlockRange, PlanPage, Range, Rung, TablePlan};
 pub use request::{
-    ColumnOverride, Consistency, EpochRecord, ExtractionRequest, JobRecord, JobTable, OnLossy, OnSnapshotLost,
+    ColumnOverride, Consistency, EpochRecord, ExtractionRequest, JobRecord, JobTable, OnLossy, OnSnapshotLost, Origin,
     OverrideType, Relation, RequestedTable, Selection, Target,
 };
 pub use size::{ByteSize, parse_duration};

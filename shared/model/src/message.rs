@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BatchIndex, Digest, Epoch, Failure, Generation, JobId, Outcome, SnapshotToken, TableName, Totals};
+use crate::{
+    BatchIndex, Digest, Epoch, Failure, Generation, JobId, JobLimits, Outcome, SnapshotToken, TableName, Totals,
+};
 
 /// `batch.v1`: permission to work at one batch. A reference into the plan, never the plan itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct BatchMessage {
     pub plan_hash: Digest,
     /// Tries before this one that failed.
     pub retry: u32,
+    /// What the request allows the job to take per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<JobLimits>,
 }
 
 /// `tick.v1`: look at a job: publish what its window allows, or finish it.
@@ -35,6 +40,12 @@ pub struct TickMessage {
     pub published: u64,
     /// Batches that were done when the round began.
     pub done_before: u64,
+    /// The round of the fan-out that this tick drives; 0 for a look that drives none.
+    #[serde(default)]
+    pub round: u64,
+    /// How often it found no room in a row.
+    #[serde(default)]
+    pub waits: u32,
     /// Somebody found the snapshot of this epoch gone.
     #[serde(default)]
     pub lost: Option<Epoch>,
@@ -42,20 +53,28 @@ pub struct TickMessage {
 
 impl TickMessage {
     /// The first tick of a round.
-    pub fn start(job: JobId, destination: String, done_before: u64) -> Self {
+    pub fn start(job: JobId, destination: String, round: u64, done_before: u64) -> Self {
         Self {
             job,
             destination,
             position: 0,
             published: 0,
             done_before,
+            round,
+            waits: 0,
             lost: None,
         }
+    }
+
+    /// Asks the planner to look at the job: something of it has ended.
+    pub fn look(job: JobId, destination: String) -> Self {
+        Self::start(job, destination, 0, 0)
     }
 }
 
 /// What happened to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum EventKind {
     #[serde(rename = "io.sqlextract.extraction.accepted.v1")]
     Accepted,
@@ -63,6 +82,8 @@ pub enum EventKind {
     Rejected,
     #[serde(rename = "io.sqlextract.extraction.planned.v1")]
     Planned,
+    #[serde(rename = "io.sqlextract.extraction.progressed.v1")]
+    Progressed,
     #[serde(rename = "io.sqlextract.extraction.completed.v1")]
     Completed,
     #[serde(rename = "io.sqlextract.extraction.failed.v1")]
@@ -86,6 +107,7 @@ impl EventKind {
             Self::Accepted => "extraction.accepted",
             Self::Rejected => "extraction.rejected",
             Self::Planned => "extraction.planned",
+            Self::Progressed => "extraction.progressed",
             Self::Completed => "extraction.completed",
             Self::Failed => "extraction.failed",
             Self::Cancelled => "extraction.cancelled",
@@ -99,6 +121,7 @@ impl EventKind {
 
 /// A CloudEvent 1.0 in structured mode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Event {
     pub specversion: String,
     /// Fixed for what it tells, so that an event announced twice is one.
@@ -136,8 +159,15 @@ impl Event {
 
 /// What an event tells; a field is there where its kind has one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EventData {
     pub job: JobId,
+    /// The id under which the job was asked for, where it was asked for by a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The destination's name in the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +182,8 @@ pub struct EventData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<Totals>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<JobProgress>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<crate::Platform>,
     /// The script's key, relative to the destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,16 +197,31 @@ pub struct EventData {
     pub failures: Vec<Failure>,
 }
 
+/// How far a job is; only what is committed counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct JobProgress {
+    pub batches: u64,
+    pub done: u64,
+    pub parked: u64,
+    pub rows: u64,
+    pub bytes: u64,
+    pub paused: bool,
+}
+
 impl EventData {
     pub fn of(job: JobId) -> Self {
         Self {
             job,
+            request: None,
+            destination: None,
             outcome: None,
             table: None,
             batch: None,
             manifest: None,
             manifest_sha256: None,
             totals: None,
+            progress: None,
             target: None,
             location: None,
             sha256: None,

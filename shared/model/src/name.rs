@@ -10,6 +10,7 @@ use crate::digest::Digest;
 
 /// A table as the source knows it: `public.lineitem`, `shop.orders`, `main.t` in SQLite, `query.NAME` for a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TableName {
     pub schema: String,
     pub name: String,

@@ -2,13 +2,21 @@
 
 use std::fmt;
 
-use crate::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId, Platform, ScriptLanguage, TableSegment};
+use crate::{AttemptId, BatchIndex, Digest, Epoch, Generation, JobId, PlanId, Platform, ScriptLanguage, TableSegment};
 
 /// An object of a job, relative to the destination's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectKey {
     /// The pointer to the job that was finished last, at the destination's root.
     Latest,
+    /// The marker of a job that is not finished and told of in every respect.
+    OpenJob {
+        job: JobId,
+    },
+    /// The record of a request's id, by the hash of sender and id.
+    RequestId {
+        sender: Digest,
+    },
     Request {
         job: JobId,
     },
@@ -60,7 +68,13 @@ pub enum ObjectKey {
 
 const EXTENSIONS: [&str; 4] = ["parquet", "csv", "csv.gz", "csv.zst"];
 
+/// Below this is what belongs to no single job. It begins as no derived job name does.
+const OWN_PREFIX: &str = "_sqlextract/";
+
 impl ObjectKey {
+    /// The markers of all jobs that are not finished.
+    pub const OPEN_JOBS: &str = "_sqlextract/open/";
+
     /// Everything of a job: `<job>/`.
     pub fn job_prefix(job: &JobId) -> String {
         format!("{job}/")
@@ -96,6 +110,9 @@ impl ObjectKey {
     pub fn parse(text: &str) -> Option<Self> {
         if text == "latest.json" {
             return Some(Self::Latest);
+        }
+        if let Some(own) = text.strip_prefix(OWN_PREFIX) {
+            return parse_own(own);
         }
         let (job, rest) = text.split_once('/')?;
         let job = JobId::new(job)?;
@@ -144,6 +161,18 @@ impl ObjectKey {
     }
 }
 
+fn parse_own(text: &str) -> Option<ObjectKey> {
+    let (kind, name) = text.strip_suffix(".json")?.split_once('/')?;
+    match kind {
+        "open" => JobId::new(name).map(|job| ObjectKey::OpenJob { job }),
+        "requests" => {
+            let sender = Digest::parse(name).filter(|digest| digest.to_string() == name)?;
+            Some(ObjectKey::RequestId { sender })
+        }
+        _ => None,
+    }
+}
+
 fn parse_chunk(job: JobId, table: &str, of: &str, chunk: &str) -> Option<ObjectKey> {
     let (stem, extension) = chunk.split_once('.')?;
     let extension = EXTENSIONS.into_iter().find(|e| *e == extension)?;
@@ -175,6 +204,8 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Latest => f.write_str("latest.json"),
+            Self::OpenJob { job } => write!(f, "{OWN_PREFIX}open/{job}.json"),
+            Self::RequestId { sender } => write!(f, "{OWN_PREFIX}requests/{sender}.json"),
             Self::Request { job } => write!(f, "{job}/request.json"),
             Self::Epoch { job, epoch } => write!(f, "{job}/epochs/e{:04}.json", epoch.0),
             Self::PlanHead { job, table, generation } => write!(f, "{job}/plan/{table}/{generation}.json"),
@@ -226,6 +257,10 @@ mod tests {
         let attempt = AttemptId(0xfeed);
         vec![
             ObjectKey::Latest,
+            ObjectKey::OpenJob { job: job.clone() },
+            ObjectKey::RequestId {
+                sender: Digest::of(b"x"),
+            },
             ObjectKey::Request { job: job.clone() },
             ObjectKey::Epoch {
                 job: job.clone(),

@@ -1,8 +1,13 @@
 //! A request, and the job that it becomes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Epoch, FileFormat, JobId, Platform, SnapshotEvidence, SourceIdentity, TableName, TableSegment};
+use crate::{
+    Condition, Digest, Epoch, FileFormat, JobId, JobLimits, Platform, Sender, SnapshotEvidence, SourceIdentity,
+    TableName, TableSegment,
+};
 
 /// An extraction as it was asked for.
 ///
@@ -34,6 +39,19 @@ pub struct ExtractionRequest {
     /// 1, and one more for every restart.
     #[serde(default = "first_run")]
     pub run: u32,
+    /// Who sent it as a message; `None` for a command of this process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// What a request that came as a message brings along. Each sender's id is a job of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub sender: Sender,
+    #[serde(default)]
+    pub limits: JobLimits,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 fn first_run() -> u32 {
@@ -52,6 +70,9 @@ pub struct RequestedTable {
     /// A condition in the source's SQL.
     #[serde(default)]
     pub filter: Option<String>,
+    /// The same as a typed tree: the only form that messages can have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     #[serde(default)]
     pub overrides: Vec<ColumnOverride>,
 }
@@ -85,11 +106,19 @@ impl ExtractionRequest {
         ))
     }
 
+    /// The identity, and for a message who asked under which id: asking anew under another id is another job.
+    fn digest(&self) -> Digest {
+        match &self.origin {
+            Some(origin) => crate::canonical_hash(&(self.identity(), &origin.sender)),
+            None => self.identity(),
+        }
+    }
+
     /// The given name, or a slug of the first table and the identity's first digits; `-r2` and on after a restart.
     pub fn job_id(&self) -> JobId {
         let base = match &self.name {
             Some(name) => name.to_string(),
-            None => format!("{}-{}", self.slug(), &self.identity().to_string()[..8]),
+            None => format!("{}-{}", self.slug(), &self.digest().to_string()[..8]),
         };
         let text = if self.run > 1 {
             format!("{base}-r{}", self.run)
@@ -194,6 +223,7 @@ pub enum OverrideType {
 
 /// Whether the rows of a job are of one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Consistency {
     Snapshot,
@@ -201,6 +231,7 @@ pub enum Consistency {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnLossy {
     #[default]
@@ -210,6 +241,7 @@ pub enum OnLossy {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OnSnapshotLost {
     /// Go on where the database proves that nothing was changed, else plan the unfinished tables again.
@@ -222,6 +254,7 @@ pub enum OnSnapshotLost {
 
 /// A script that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
     pub platform: Platform,
     /// The name of the target's table, where it is not the source's.
@@ -247,6 +280,7 @@ mod tests {
                 columns: None,
                 exclude_columns: Vec::new(),
                 filter: None,
+                condition: None,
                 overrides: Vec::new(),
             }],
             format: FileFormat {
@@ -262,7 +296,31 @@ mod tests {
             batch_rows: None,
             name: None,
             run: 1,
+            origin: None,
         }
+    }
+
+    #[test]
+    fn another_id_of_the_same_sender_is_another_job() {
+        let sent = |id: &str| {
+            let sender = Sender {
+                id: id.to_owned(),
+                source: "/billing".to_owned(),
+            };
+            let origin = Origin {
+                sender,
+                limits: JobLimits::default(),
+                labels: BTreeMap::new(),
+            };
+            ExtractionRequest {
+                origin: Some(origin),
+                ..request()
+            }
+        };
+        assert_eq!(sent("1").job_id(), sent("1").job_id());
+        assert_ne!(sent("1").job_id(), sent("2").job_id());
+        assert_eq!(sent("1").identity(), sent("2").identity());
+        assert_ne!(sent("1").job_id(), request().job_id());
     }
 
     #[test]

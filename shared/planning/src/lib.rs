@@ -8,6 +8,7 @@
 mod blocks;
 mod calibrate;
 mod checker;
+mod condition;
 mod integer;
 mod keyed;
 mod keys;
@@ -24,6 +25,7 @@ mod target;
 mod transcript;
 
 pub use checker::check;
+pub use condition::condition_sql;
 pub use options::{Answer, PlanOptions, Question};
 pub use planner::Planner;
 pub use split::Split;

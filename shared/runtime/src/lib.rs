@@ -3,7 +3,10 @@
 
 mod budget;
 mod clock;
+mod health;
 mod machine;
+mod metered;
+mod metrics;
 mod ports;
 mod progress;
 mod rate;
@@ -11,11 +14,15 @@ mod receive;
 mod settle;
 mod shutdown;
 mod telemetry;
+pub mod trace;
 mod workers;
 
 pub use budget::{MemoryBudget, Reservation, Share};
-pub use clock::utc_now;
+pub use clock::{seconds_since, utc_now};
+pub use health::{Health, HealthServer};
 pub use machine::{Machine, MachineLimits};
+pub use metered::{MeteredCheckpoint, MeteredProgress, MeteredQueue, MeteredStorage};
+pub use metrics::{Kind, Metric, Metrics};
 pub use ports::Ports;
 pub use progress::{News, NoProgress, ProgressSink, Severity, TableProgress};
 pub use rate::{LimiterState, RateLimit, RateLimiter};

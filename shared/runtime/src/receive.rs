@@ -10,7 +10,9 @@ use futures_util::FutureExt;
 use sqlextract_model::{Class, Code, Failure, Result};
 use sqlextract_queue::{Delivery, Message, Queue, QueueName, Receiver, Settlement};
 use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 
+use crate::trace::{self, TraceContext};
 use crate::{RetryPolicy, Shutdown, settlement_for};
 
 /// What becomes of a message that was handled.
@@ -140,8 +142,17 @@ struct Handled {
 
 async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, policy: RetryPolicy) -> Handled {
     let redeliveries = delivery.redeliveries();
-    let call = AssertUnwindSafe(handler.handle(delivery.message(), redeliveries)).catch_unwind();
-    let (verdict, panicked) = match call.await {
+    let message = delivery.message();
+    let context = message.traceparent.as_deref().and_then(TraceContext::parse);
+    let context = context.or_else(TraceContext::begin);
+    let span = tracing::info_span!(
+        "message",
+        message.id = message.id,
+        job.id = message.correlation.as_deref(),
+        trace.id = context.map(TraceContext::trace_id),
+    );
+    let call = AssertUnwindSafe(handler.handle(message, redeliveries)).catch_unwind();
+    let (verdict, panicked) = match trace::within(context, call).instrument(span).await {
         Ok(verdict) => (verdict, false),
         Err(panic) => {
             let failure = Failure::new(Code::Defect, format!("handling panicked: {}", words_of(panic.as_ref())));

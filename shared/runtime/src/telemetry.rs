@@ -6,6 +6,9 @@ use sqlextract_model::{Code, Failure, Result};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Whatever is asked for: these write the frames of a login at TRACE.
+const WORDY: [&str; 3] = ["lapin=info", "amq_protocol=info", "async_rs=info"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     Text,
@@ -24,6 +27,10 @@ pub fn init_logs(format: LogFormat, filter: &str, ansi: bool) -> Result<()> {
         )
         .because(error)
     })?;
+    let filter = WORDY.iter().fold(filter, |filter, quieter| {
+        let quieter = quieter.parse().expect("the directives are well-formed");
+        filter.add_directive(quieter)
+    });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(ansi && format == LogFormat::Text)

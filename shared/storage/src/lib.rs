@@ -17,7 +17,7 @@ use bytes::Bytes;
 use sqlextract_model::{Digest, Result};
 
 pub use local::LocalStorage;
-pub use records::{JobRecords, Stored};
+pub use records::{JobRecords, RequestClaim, Stored};
 pub use s3::{Checksum, S3Credentials, S3Settings, S3Storage};
 
 /// The answer to a create-only write.

@@ -28,6 +28,14 @@ pub struct Stored<T> {
     pub ours: bool,
 }
 
+/// What was asked for under an id.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RequestClaim {
+    pub job: JobId,
+    /// Of the request's content.
+    pub identity: Digest,
+}
+
 #[derive(serde::Deserialize)]
 struct LatestJob {
     job: JobId,
@@ -305,6 +313,33 @@ impl JobRecords {
         self.storage
             .replace(&ObjectKey::Latest.to_string(), Bytes::from(body))
             .await
+    }
+
+    /// Says that the job is not finished in every respect, so that whoever comes later finds it.
+    pub async fn mark_open(&self) -> Result<()> {
+        let key = ObjectKey::OpenJob { job: self.job.clone() }.to_string();
+        self.storage.create(&key, Bytes::from_static(b"{}\n")).await.map(|_| ())
+    }
+
+    pub async fn unmark_open(&self) -> Result<()> {
+        let key = ObjectKey::OpenJob { job: self.job.clone() }.to_string();
+        self.storage.delete(&[key]).await
+    }
+
+    /// The jobs of a destination that are marked as open.
+    pub async fn open_jobs(storage: &dyn Storage) -> Result<Vec<JobId>> {
+        let listed = storage.list(ObjectKey::OPEN_JOBS).await?;
+        let jobs = listed.iter().filter_map(|object| match ObjectKey::parse(&object.key) {
+            Some(ObjectKey::OpenJob { job }) => Some(job),
+            _ => None,
+        });
+        Ok(jobs.collect())
+    }
+
+    /// Ties a sender's id to what was asked under it first, and answers with that.
+    pub async fn claim_request(&self, sender: Digest, claim: &RequestClaim) -> Result<RequestClaim> {
+        let stored = self.create(&ObjectKey::RequestId { sender }, claim).await?;
+        Ok(stored.record)
     }
 
     /// The job that was finished last in a destination.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod checker;
 #[cfg(test)]
+mod conditions;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
 mod properties;

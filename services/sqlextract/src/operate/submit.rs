@@ -1,0 +1,132 @@
+//! `submit`: a request as any upstream system would send it, and the services' answer.
+
+use std::io::Read;
+use std::time::Duration;
+
+use sqlextract_model::{
+    Code, EventKind, Failure, JobLimits, LONGEST_REQUEST_BYTES, OnLossy, OnSnapshotLost, RequestData, Result,
+    TableRequest,
+};
+use sqlextract_queue::{Message, Queue, QueueName, RabbitmqQueue};
+use tokio::time::Instant;
+
+use super::events::{Events, end_of, told};
+use super::{cloud_event, lot};
+use crate::args::parse_target;
+use crate::ports;
+use crate::print_line;
+use crate::report::Failures;
+use crate::service_args::SubmitArgs;
+use crate::settings::SettingsFile;
+
+/// A planner that is up answers within moments.
+const ANSWER: Duration = Duration::from_secs(60);
+
+pub(super) async fn run(args: &SubmitArgs, file: &SettingsFile) -> std::result::Result<(), Failures> {
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => lot()?,
+    };
+    let data = match &args.file {
+        Some(path) => read_data(path)?,
+        None => serde_json::to_value(from_flags(args)?)
+            .map_err(|e| Failure::new(Code::Defect, "the request is no JSON").because(e))?,
+    };
+    let message = cloud_event(&id, "io.sqlextract.extraction.requested.v1", &data)?;
+    let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract submit")?).await?;
+    let outcome = submit(&broker, message, &id, args).await;
+    broker.close().await;
+    outcome
+}
+
+async fn submit(
+    broker: &RabbitmqQueue,
+    message: Message,
+    id: &str,
+    args: &SubmitArgs,
+) -> std::result::Result<(), Failures> {
+    // Subscribed before it is sent: no answer can be missed.
+    let mut events = Events::subscribe(broker).await?;
+    broker.publish(&QueueName::Requests, message).await?;
+    let mut until = Instant::now() + ANSWER;
+    loop {
+        let event = match tokio::time::timeout_at(until, events.next()).await {
+            Ok(event) => event?,
+            Err(_) => return Err(unanswered(id).into()),
+        };
+        if event.data.request.as_deref() != Some(id) {
+            continue;
+        }
+        if args.wait || args.json {
+            told(&event, args.json);
+        }
+        if let Some(end) = end_of(&event) {
+            return end;
+        }
+        if event.kind == EventKind::Accepted {
+            if !args.json {
+                print_line(event.data.job.as_str());
+            }
+            if !args.wait {
+                return Ok(());
+            }
+            // From here on it takes as long as it takes.
+            until = Instant::now() + Duration::from_secs(365 * 24 * 3600);
+        }
+    }
+}
+
+fn unanswered(id: &str) -> Failure {
+    let text = format!(
+        "request {id} is sent, and nobody has answered within {} s",
+        ANSWER.as_secs()
+    );
+    Failure::new(Code::QueueUnavailable, text).remedy("Check that a planner is up; sending the same id again is safe.")
+}
+
+fn read_data(path: &std::path::Path) -> Result<serde_json::Value> {
+    let unreadable = |cause: std::io::Error| {
+        Failure::new(Code::UsageInvalid, format!("{} cannot be read", path.display())).because(cause)
+    };
+    let mut text = Vec::new();
+    let limit = LONGEST_REQUEST_BYTES as u64;
+    if path.as_os_str() == "-" {
+        std::io::stdin()
+            .lock()
+            .take(limit)
+            .read_to_end(&mut text)
+            .map_err(unreadable)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        file.take(limit).read_to_end(&mut text).map_err(unreadable)?;
+    }
+    serde_json::from_slice(&text)
+        .map_err(|e| Failure::new(Code::UsageInvalid, format!("{} is no JSON", path.display())).because(e))
+}
+
+fn from_flags(args: &SubmitArgs) -> Result<RequestData> {
+    let target =
+        |text: &String| parse_target(text).map_err(|e| Failure::new(Code::UsageInvalid, format!("--target: {e}")));
+    let table = |name: &String| TableRequest {
+        name: name.clone(),
+        columns: None,
+        exclude_columns: Vec::new(),
+        filter: None,
+    };
+    Ok(RequestData {
+        source: args.source.clone().unwrap_or_default(),
+        destination: args.destination.clone().unwrap_or_default(),
+        tables: args.table.iter().map(table).collect(),
+        format: args.format,
+        compression: args.compression,
+        compression_level: None,
+        batch_rows: args.batch_size,
+        chunk_bytes: args.chunk_size.map(|size| size.0),
+        consistency: args.consistency,
+        on_lossy: OnLossy::default(),
+        on_snapshot_lost: OnSnapshotLost::default(),
+        targets: args.target.iter().map(target).collect::<Result<_>>()?,
+        limits: JobLimits::default(),
+        labels: std::collections::BTreeMap::new(),
+    })
+}

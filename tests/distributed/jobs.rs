@@ -1,0 +1,120 @@
+//! Jobs from request to outcome.
+
+use sqlextract_system_tests::{Dialect, Fleet, FleetSource, answers};
+
+use crate::fingerprint::Orders;
+
+#[test]
+fn a_job_goes_from_request_to_script_through_two_extractors() {
+    let orders = Orders::alone(Dialect::Postgres, 20_000);
+    let fleet = Fleet::of(&orders.database.url());
+    let _services = fleet.serve_all(2);
+    let watch = fleet.watch();
+    let run = fleet
+        .extract(&[
+            "--table",
+            "public.orders",
+            "--batch-size",
+            "1000",
+            "--target",
+            "postgres",
+        ])
+        .exits(0);
+    let told = answers(&run);
+    let kinds: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(
+        kinds.first(),
+        Some(&"io.sqlextract.extraction.accepted.v1"),
+        "{kinds:?}"
+    );
+    assert_eq!(
+        kinds.last(),
+        Some(&"io.sqlextract.extraction.completed.v1"),
+        "{kinds:?}"
+    );
+    let name = told[0]["data"]["job"].as_str().expect("an answer names its job");
+    let job = fleet.job(name);
+    orders.is_in(&job);
+    assert!(job.entries.len() >= 15, "{} batches", job.entries.len());
+    assert_eq!(job.manifest["consistency"], "snapshot");
+    let completed = watch.heard(name, "extraction.completed");
+    assert_eq!(completed.len(), 1);
+    assert_eq!(completed[0]["data"]["totals"]["rows"], 20_000);
+    assert_eq!(completed[0]["data"]["destination"], "lake");
+    let script = watch.heard(name, "ingest.generated").remove(0);
+    assert!(
+        script["data"]["script"]
+            .as_str()
+            .is_some_and(|sql| sql.contains("orders")),
+        "{script}"
+    );
+    assert_eq!(watch.heard(name, "table.completed").len(), 1);
+}
+
+#[test]
+fn sources_of_every_kind_are_served_side_by_side() {
+    let tables = [Dialect::Postgres, Dialect::Mysql, Dialect::Sqlite].map(|dialect| Orders::new(dialect, 3000));
+    let urls = tables.each_ref().map(|orders| orders.database.url());
+    let names = ["shop", "mine", "lite"];
+    let sources: Vec<FleetSource<'_>> = names
+        .iter()
+        .zip(&urls)
+        .map(|(name, url)| FleetSource {
+            name,
+            url,
+            tables: "*",
+            more: "",
+        })
+        .collect();
+    let fleet = Fleet::with(&sources, "");
+    let _services = fleet.serve_all(1);
+    for (name, orders) in names.iter().zip(&tables) {
+        let table = orders.database.table("orders");
+        let run = fleet.run(&[
+            "submit",
+            "--source",
+            name,
+            "--destination",
+            "lake",
+            "--table",
+            &table,
+            "--batch-size",
+            "500",
+            "--format",
+            "csv",
+            "--wait",
+            "--json",
+        ]);
+        let job = answers(&run.exits(0))[0]["data"]["job"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        orders.is_in(&fleet.job(&job));
+    }
+}
+
+#[test]
+fn a_small_job_behind_a_large_one_does_not_wait_for_its_end() {
+    let orders = Orders::new(Dialect::Postgres, 40_000);
+    orders.database.run(
+        "CREATE TABLE few AS SELECT * FROM orders WHERE id <= 100; ALTER TABLE few ADD PRIMARY KEY (id); ANALYZE few;",
+    );
+    let fleet = Fleet::of(&orders.database.url());
+    let _services = fleet.serve_all(1);
+    let large = [
+        "--table",
+        "public.orders",
+        "--batch-size",
+        "20",
+        "--consistency",
+        "batch",
+    ];
+    let large = fleet.submit(&large);
+    sqlextract_system_tests::eventually("the large job's first commits", || fleet.commits(&large) >= 10);
+    fleet
+        .extract(&["--table", "public.few", "--batch-size", "10", "--consistency", "batch"])
+        .exits(0);
+    let done = fleet.commits(&large);
+    assert!(!fleet.has_outcome(&large), "the large job was over: it proves nothing");
+    assert!(done < 1500, "{done} of 2000 batches of the large job came first");
+}

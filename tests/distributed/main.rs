@@ -1,0 +1,10 @@
+//! The services as processes on a real broker, a real checkpoint store and an S3 server, against real databases.
+
+#[path = "../embedded/fingerprint.rs"]
+mod fingerprint;
+
+mod clients;
+mod jobs;
+mod kills;
+mod operation;
+mod requests;

@@ -1,0 +1,300 @@
+//! The distributed system: the executable in its roles, on the test servers' broker and checkpoint store and an S3
+//! server of its own.
+
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+use sqlextract_s3_server::{Faults, S3Server, ServerSettings};
+use tokio::runtime::Runtime;
+
+use crate::chunks::Job;
+use crate::process::{Run, Running, Scenario, eventually, variable};
+
+const BUCKET: &str = "lake";
+const PREFIX: &str = "extractions";
+
+/// Services of one test: nothing of them is shared with other tests but the servers.
+#[derive(Debug)]
+pub struct Fleet {
+    scenario: Scenario,
+    name: String,
+    store: S3Server,
+    runtime: Runtime,
+    settings: String,
+    submitted: AtomicU32,
+}
+
+/// A source of the fleet: its name, its address, what may be asked for, and further settings.
+#[derive(Debug, Clone)]
+pub struct FleetSource<'a> {
+    pub name: &'a str,
+    pub url: &'a str,
+    pub tables: &'a str,
+    pub more: &'a str,
+}
+
+impl Fleet {
+    /// One source called `shop`, whose public tables may be asked for.
+    pub fn of(url: &str) -> Self {
+        Self::with(
+            &[FleetSource {
+                name: "shop",
+                url,
+                tables: "public.*",
+                more: "",
+            }],
+            "",
+        )
+    }
+
+    /// `more` are further lines of settings, by section; the topology is applied.
+    pub fn with(sources: &[FleetSource<'_>], more: &str) -> Self {
+        let scenario = Scenario::new();
+        let name = scenario.path("x");
+        let name = name.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
+        let name: String = name
+            .to_string_lossy()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
+        let name = format!("test{}", name.to_lowercase());
+        let runtime = Runtime::new().expect("threads can be started");
+        let root = scenario.path("store");
+        std::fs::create_dir_all(&root).expect("the temporary folder takes folders");
+        let store = runtime
+            .block_on(S3Server::start(ServerSettings {
+                root: &root,
+                address: "127.0.0.1:0",
+                access_key: "test",
+                secret_key: "test-secret",
+                buckets: &[BUCKET],
+            }))
+            .expect("the S3 server starts");
+        let mut settings = format!(
+            "[queue]\nurl = \"env:QUEUE\"\nprefix = \"{name}\"\n[checkpoint]\nurl = \"env:CHECKPOINT\"\nprefix = \"{name}\"\n\
+             [destinations.lake]\nlocation = \"s3://{BUCKET}/{PREFIX}\"\n"
+        );
+        for source in sources {
+            let FleetSource {
+                name,
+                url,
+                tables,
+                more,
+            } = source;
+            let _ = writeln!(
+                settings,
+                "[sources.{name}]\nurl = \"{url}\"\ntables = [\"{tables}\"]\n{more}"
+            );
+        }
+        if !more.contains("[planner]") {
+            settings += "[planner]\nsweep_interval = \"1s\"\nstall_after = \"6s\"\nlease = \"3s\"\n";
+        }
+        if !more.contains("[extractor]") {
+            settings += "[extractor]\nworkers = 2\nbuffer_size = \"64MB\"\nbatch_deadline = \"60s\"\n";
+        }
+        if !more.contains("[telemetry]") {
+            settings += "[telemetry]\ngrace = \"10s\"\n";
+        }
+        settings += more;
+        std::fs::write(scenario.path("fleet.toml"), &settings).expect("the temporary folder takes files");
+        let fleet = Self {
+            scenario,
+            name,
+            store,
+            runtime,
+            settings,
+            submitted: AtomicU32::new(0),
+        };
+        fleet.run(&["topology", "apply"]).exits(0);
+        fleet
+    }
+
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The prefix of the fleet's exchanges, queues and keys.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    pub fn set_faults(&self, faults: Faults) {
+        let _entered = self.runtime.enter();
+        self.store.set_faults(faults);
+    }
+
+    /// Variables that the executable, and clients that read the store, need.
+    pub fn variables(&self) -> [(&'static str, String); 6] {
+        [
+            ("QUEUE", variable("SQLEXTRACT_TEST_RABBITMQ")),
+            ("CHECKPOINT", variable("SQLEXTRACT_TEST_REDIS")),
+            ("AWS_ENDPOINT_URL", self.store.url()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test-secret".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ]
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let settings = self.scenario.path("fleet.toml");
+        let mut all = vec!["--config", settings.to_str().expect("temporary paths are text")];
+        all.extend(arguments);
+        let mut command = self.scenario.command(&all);
+        command.envs(self.variables());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        self.scenario.start(self.command(arguments)).wait()
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        self.scenario.start(self.command(arguments))
+    }
+
+    /// A service in its role, up and ready.
+    pub fn serve(&self, role: &str) -> Running {
+        let running = self.start(&["--log-format", "json", "serve", role, "--listen", "127.0.0.1:0"]);
+        let up = |running: &Running| running.said().contains("the service is up");
+        eventually(&format!("the start of {role}: {}", running.said()), || up(&running));
+        running
+    }
+
+    /// Planner, scripter and so many extractors.
+    pub fn serve_all(&self, extractors: usize) -> Vec<Running> {
+        let mut services = vec![self.serve("planner"), self.serve("scripter")];
+        services.extend((0..extractors).map(|_| self.serve("extractor")));
+        services
+    }
+
+    /// Everything that is announced from now on.
+    pub fn watch(&self) -> Watch {
+        let running = self.start(&["watch", "--json"]);
+        // Its own subscription is there once it hears of a request that only it asks for.
+        let watch = Watch { running };
+        eventually("the subscription of `watch`", || {
+            let id = format!("probe-{}", self.submitted.fetch_add(1, Ordering::Relaxed));
+            self.publish_nonsense(&id);
+            let heard = |watch: &Watch| {
+                watch
+                    .events()
+                    .iter()
+                    .any(|event| event["type"] == "io.sqlextract.extraction.rejected.v1")
+            };
+            crate::process::pause(std::time::Duration::from_millis(300));
+            heard(&watch)
+        });
+        watch
+    }
+
+    /// A request of a source that there is not: it is rejected, and changes nothing.
+    fn publish_nonsense(&self, id: &str) {
+        let mut submit = self.start(&[
+            "submit",
+            "--source",
+            "none",
+            "--destination",
+            "lake",
+            "--table",
+            "t",
+            "--id",
+            id,
+        ]);
+        eventually("the end of a probe", || submit.ended());
+    }
+
+    /// Asks for tables of `shop` and waits for the outcome. The events that answer come as JSON lines.
+    pub fn extract(&self, arguments: &[&str]) -> Run {
+        let mut all = vec![
+            "submit",
+            "--source",
+            "shop",
+            "--destination",
+            "lake",
+            "--wait",
+            "--json",
+        ];
+        all.extend(arguments);
+        self.run(&all)
+    }
+
+    /// Asks for tables of `shop` and returns the job's name once the request is accepted.
+    pub fn submit(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["submit", "--source", "shop", "--destination", "lake"];
+        all.extend(arguments);
+        self.run(&all).exits(0).stdout.trim().to_owned()
+    }
+
+    /// The job as it lies in the store.
+    pub fn job(&self, job: &str) -> Job {
+        Job::at(&self.folder().join(job))
+    }
+
+    /// Where the destination's objects are files.
+    pub fn folder(&self) -> std::path::PathBuf {
+        self.scenario.path("store").join(BUCKET).join(PREFIX)
+    }
+
+    /// Commit records of a job so far.
+    pub fn commits(&self, job: &str) -> usize {
+        crate::all_files(&self.folder().join(job).join("commits")).len()
+    }
+
+    pub fn has_outcome(&self, job: &str) -> bool {
+        self.folder().join(job).join("manifest.json").exists()
+    }
+
+    /// Waits for the job's outcome and returns it.
+    pub fn outcome(&self, job: &str) -> String {
+        eventually(&format!("the outcome of {job}"), || self.has_outcome(job));
+        self.job(job).manifest["outcome"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// Somebody who listens to every event.
+#[derive(Debug)]
+pub struct Watch {
+    running: Running,
+}
+
+impl Watch {
+    pub fn events(&self) -> Vec<Value> {
+        // The last line may be half written.
+        let said = self.running.printed();
+        let whole = said.rfind('\n').map_or("", |end| &said[..end]);
+        whole
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// Events of a kind about a job, by the middle of the type: `extraction.completed`.
+    pub fn about(&self, job: &str, kind: &str) -> Vec<Value> {
+        let kind = format!("io.sqlextract.{kind}.v1");
+        let mine = |event: &Value| event["type"] == kind && event["data"]["job"] == job;
+        self.events().into_iter().filter(mine).collect()
+    }
+
+    /// Waits for at least one, and returns all that came.
+    pub fn heard(&self, job: &str, kind: &str) -> Vec<Value> {
+        eventually(&format!("{kind} of {job}"), || !self.about(job, kind).is_empty());
+        self.about(job, kind)
+    }
+}
+
+/// What `submit --wait --json` said, event by event.
+pub fn answers(run: &Run) -> Vec<Value> {
+    run.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+        .collect()
+}
