@@ -180,7 +180,7 @@ fn services_refuse_settings_that_cannot_serve() {
             .replace("\"env:QUEUE\"", "\"amqp://u:hunter2@192.0.2.1/%2f\""),
         3,
     )
-    .says(&["TLS"]);
+    .says(&["would not be encrypted", "amqps://"]);
     let single = fleet
         .settings()
         .replace("[destinations.lake]", "[destinations.lake]\nsingle_writer = true");

@@ -18,11 +18,15 @@ pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `tests/run` sets it"))
 }
 
-/// Waits until the condition holds, and says what did not come true.
+/// Waits until the condition holds, and says what did not come true. SQLEXTRACT_TEST_PATIENCE, in seconds, shortens the
+/// wait while a test is being written.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + DEADLINE;
+    let patience = std::env::var("SQLEXTRACT_TEST_PATIENCE").ok();
+    let seconds = patience.and_then(|seconds| seconds.parse().ok());
+    let deadline = seconds.map_or(DEADLINE, Duration::from_secs);
+    let end = Instant::now() + deadline;
     while !condition() {
-        assert!(Instant::now() < end, "{what} did not come true within {DEADLINE:?}");
+        assert!(Instant::now() < end, "{what} did not come true within {deadline:?}");
         pause(Duration::from_millis(2));
     }
 }
@@ -212,6 +216,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // What a service said last tells more than the condition that did not come true.
+        if std::thread::panicking() {
+            let said = String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned();
+            let from = said.len().saturating_sub(6000);
+            let from = said.ceil_char_boundary(from);
+            eprintln!("process {} said last:\n{}", self.child.id(), &said[from..]);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

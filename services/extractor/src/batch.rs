@@ -111,6 +111,9 @@ impl Extractor {
             let mut tick = TickMessage::look(message.job.clone(), message.destination.clone());
             tick.lost = Some(message.epoch);
             self.publish_tick(&tick).await?;
+            // The batch itself has not failed: its tries begin anew in the next epoch.
+            let id = batch_id(message);
+            self.ports.checkpoint.park(&message.job, &id, None).await?;
             return Ok(Verdict::Done);
         }
         let id = batch_id(message);

@@ -10,7 +10,6 @@ mod pipeline;
 mod plans;
 mod upload;
 
-use std::num::{NonZeroU16, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use async_trait::async_trait;
 use sqlextract_model::{BatchMessage, Code, Failure, Result};
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{
-    Gate, Handler, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
+    Gate, Handler, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
 };
 
 use limits::JobLimiters;
@@ -64,7 +63,8 @@ pub struct ExtractorParts {
     /// The source's name: its queue of batches is served.
     pub source: String,
     pub settings: ExtractorSettings,
-    pub budget: MemoryBudget,
+    /// One share of the memory budget for each worker.
+    pub shares: Vec<Share>,
     pub limiter: RateLimiter,
     pub gate: Gate,
     pub progress: Arc<dyn ProgressSink>,
@@ -77,19 +77,17 @@ impl Extractor {
             ports,
             source,
             settings,
-            budget,
+            shares,
             limiter,
             gate,
             progress,
             shutdown,
         } = parts;
-        let workers = NonZeroUsize::from(NonZeroU16::new(settings.workers).unwrap_or(NonZeroU16::MIN));
-        let shares = std::sync::Mutex::new(budget.shares(workers));
         Self {
             ports,
             source,
             settings,
-            shares,
+            shares: std::sync::Mutex::new(shares),
             limiter,
             job_limits: JobLimiters::default(),
             gate,

@@ -58,6 +58,7 @@ pub(crate) async fn inspect(args: &InspectArgs, file: &SettingsFile) -> Result<I
         batch_rows: None,
         name: None,
         run: 1,
+        origin: None,
     };
     let source = ports::open_source(&choice, 4).await?;
     plan_all(source.as_ref(), &request).await

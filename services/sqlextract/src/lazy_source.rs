@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlextract_model::{
-    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts,
+    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts, Strain,
 };
 use sqlextract_source::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot, Source};
 use tokio::sync::OnceCell;
@@ -64,7 +64,11 @@ impl Source for LazySource {
     }
 
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
-        self.source().await?.snapshot().await
+        // One of SQLite lives in the process that took it, and others extract.
+        match self.dialect {
+            Dialect::Sqlite => Ok(None),
+            Dialect::Postgres | Dialect::Mysql => self.source().await?.snapshot().await,
+        }
     }
 
     async fn read(&self, request: ReadRequest<'_>, sink: &mut dyn RowSink) -> Result<ReadSummary> {
@@ -78,6 +82,10 @@ impl Source for LazySource {
         columns: &[ColumnMapping],
     ) -> Result<(u64, Vec<ColumnAggregate>)> {
         self.source().await?.aggregate(relation, filter, columns).await
+    }
+
+    async fn strain(&self) -> Result<Option<Strain>> {
+        self.source().await?.strain().await
     }
 
     fn dialect(&self) -> Dialect {

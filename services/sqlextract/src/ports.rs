@@ -164,8 +164,11 @@ pub(crate) async fn open_destinations(
 
 /// A configured source, opened once it is asked.
 pub(crate) fn lazy_source(file: &SettingsFile, name: &str, max_connections: u32) -> Result<Arc<dyn Source>> {
-    let choice = choose_source(file, Some(name), false, variable)?;
-    Ok(Arc::new(LazySource::new(choice, max_connections)?))
+    Ok(Arc::new(LazySource::new(source_choice(file, name)?, max_connections)?))
+}
+
+pub(crate) fn source_choice(file: &SettingsFile, name: &str) -> Result<SourceChoice> {
+    choose_source(file, Some(name), false, variable)
 }
 
 fn variable(key: &str) -> Option<String> {

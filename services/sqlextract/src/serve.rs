@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{ByteSize, Class, Code, Failure, Result};
 use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
 use sqlextract_runtime::{
-    Gate, HealthServer, MemoryBudget, MeteredProgress, Metrics, ProgressSink, RateLimiter, RetryPolicy, Shutdown,
+    Gate, HealthServer, Machine, MemoryBudget, MeteredProgress, Metrics, ProgressSink, RateLimiter, RetryPolicy,
+    Sampler, Share, Shutdown,
 };
 use sqlextract_scripter::Scripter;
 use sqlextract_storage::Storage;
@@ -100,8 +101,14 @@ impl Service<'_> {
         if role.plans() {
             self.start_planner(&shared, &destinations)?;
         }
-        for (source, tuning) in &extracting {
-            self.start_extractor(source, tuning, &shared, &destinations)?;
+        if let Some((_, tuning)) = extracting.first() {
+            let memory = MemoryBudget::new(tuning.buffer_bytes);
+            self.standing.holds(memory.clone());
+            let mut shares = memory.shares(workers_of(&extracting));
+            for (source, tuning) in &extracting {
+                let own = shares.split_off(shares.len() - tuning.workers.parts().get());
+                self.start_extractor((source, tuning), (&memory, own), &shared, &destinations)?;
+            }
         }
         if role.scripts() {
             self.start_scripter(&shared, &destinations);
@@ -166,32 +173,48 @@ impl Service<'_> {
         if names.is_empty() {
             return Err(config("the settings have no `[sources.NAME]` to extract from"));
         }
+        let buffer = entry.buffer_size()?;
         let mut extracting = Vec::with_capacity(names.len());
         for name in names.clone() {
             let source = self.file.sources.get(&name);
             let source = source.ok_or_else(|| config(format!("extractor.sources: there is no source `{name}`")))?;
+            let choice = ports::source_choice(self.file, &name)?;
             let workers = source.workers.or(entry.workers);
             let args = ExtractArgs {
                 workers: workers.map(Auto::Fixed),
-                buffer_size: entry.buffer_size()?.map(|whole| ByteSize(whole.0 / names.len() as u64)),
+                buffer_size: buffer.map(|whole| ByteSize(whole.0 / names.len() as u64)),
                 rate_limit: source.rate_limit.clone(),
                 ..ExtractArgs::default()
             };
-            let tuning = Tuning::choose(&args, &ExtractEntry::default(), source.max_connections)?;
+            let tuning = Tuning::choose(&args, &ExtractEntry::default(), &choice)?;
             extracting.push((name, tuning));
         }
-        Ok(extracting)
+        // All workers of the process draw on one budget, so that a large row of one source has room beside the others.
+        let most = extracting.iter().map(|(_, tuning)| tuning.buffer_bytes).max();
+        let whole = buffer.map(|buffer| buffer.0).or(most).unwrap_or_default();
+        let workers = workers_of(&extracting);
+        let shared = extracting
+            .into_iter()
+            .map(|(name, tuning)| (name, tuning.among(whole, workers)));
+        Ok(shared.collect())
     }
 
     fn start_extractor(
         &self,
-        source: &str,
-        tuning: &Tuning,
+        (source, tuning): (&str, &Tuning),
+        (memory, shares): (&MemoryBudget, Vec<Share>),
         shared: &Shared,
         destinations: &BTreeMap<String, Arc<dyn Storage>>,
     ) -> Result<()> {
         let port = ports::lazy_source(self.file, source, tuning.max_connections)?;
         let ports = shared.ports(BTreeMap::from([(source.to_owned(), port)]), destinations, &self.metrics);
+        let gate = Gate::new(tuning.workers.start);
+        if tuning.workers.adapt {
+            let (bounds, port) = (tuning.workers.bounds(), ports.source(source)?);
+            let sampler = Sampler::new(gate.clone(), bounds, port, Machine::new(), memory.clone());
+            self.shutdown
+                .spawn(format!("sampler of {source}"), sampler.run(self.shutdown.clone()));
+        }
         let limit = tuning.rate_limit;
         let fleet = self.file.sources[source].fleet_connections.and_then(NonZeroU32::new);
         let limits = SourceLimits {
@@ -201,8 +224,6 @@ impl Service<'_> {
             connections: fleet,
         };
         let budget = Arc::new(shared.checkpoint.source_budget(source, limits));
-        let memory = MemoryBudget::new(tuning.buffer_bytes);
-        self.standing.extracts(source, memory.clone());
         let retry = RetryPolicy {
             max_attempts: self.file.extractor.max_attempts.unwrap_or(8).max(1),
             initial: Duration::from_secs(1),
@@ -213,16 +234,16 @@ impl Service<'_> {
             ports: Arc::new(ports),
             source: source.to_owned(),
             settings: ExtractorSettings {
-                workers: tuning.workers,
+                workers: tuning.workers.ceiling,
                 parallel_write: true,
                 batch_deadline: self.batch_deadline()?,
                 retry,
                 created_by: CREATED_BY.to_owned(),
                 upload_bytes: tuning.largest_upload_bytes(),
             },
-            budget: memory,
+            shares,
             limiter: RateLimiter::new(limit).with_fleet(budget),
-            gate: Gate::new(tuning.workers),
+            gate,
             progress: Arc::new(MeteredProgress::new(self.metrics.clone(), source)),
             shutdown: self.shutdown.clone(),
         });
@@ -246,6 +267,11 @@ impl Service<'_> {
         )?;
         Ok(asked.unwrap_or(DEFAULT_BATCH_DEADLINE))
     }
+}
+
+fn workers_of(extracting: &[(String, Tuning)]) -> NonZeroUsize {
+    let workers = extracting.iter().map(|(_, tuning)| tuning.workers.parts().get()).sum();
+    NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// A planner's own questions, and one keeper for each job's snapshot.

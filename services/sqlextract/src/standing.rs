@@ -1,6 +1,5 @@
 //! How a service stands: what `/readyz` and `/metrics` tell beside the counted ports.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use sqlextract_planner::Planner;
@@ -17,7 +16,7 @@ pub(crate) struct Standing {
 struct Parts {
     broker: Option<RabbitmqQueue>,
     planner: Weak<Planner>,
-    budgets: BTreeMap<String, MemoryBudget>,
+    memory: Option<MemoryBudget>,
 }
 
 impl Standing {
@@ -36,8 +35,8 @@ impl Standing {
         self.parts().planner = Arc::downgrade(planner);
     }
 
-    pub(crate) fn extracts(&self, source: &str, budget: MemoryBudget) {
-        self.parts().budgets.insert(source.to_owned(), budget);
+    pub(crate) fn holds(&self, memory: MemoryBudget) {
+        self.parts().memory = Some(memory);
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -77,10 +76,9 @@ impl Health for Standing {
         if let Some(planner) = parts.planner.upgrade() {
             metrics.set(Metric::JobsActive, &[], planner.jobs() as f64);
         }
-        for (source, budget) in &parts.budgets {
-            let source = [("source", source.as_str())];
-            metrics.set(Metric::MemoryUsed, &source, budget.used() as f64);
-            metrics.set(Metric::MemoryLimit, &source, budget.limit() as f64);
+        if let Some(memory) = &parts.memory {
+            metrics.set(Metric::MemoryUsed, &[], memory.used() as f64);
+            metrics.set(Metric::MemoryLimit, &[], memory.limit() as f64);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a run uses the machine: workers, memory and limits, from flags, settings and what the machine has.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use sqlextract_model::{ByteSize, Code, Failure, Result};
 use sqlextract_runtime::{Machine, MachineLimits, RateLimit};
@@ -53,16 +53,22 @@ impl Tuning {
             .or(file.max_connections)
             .or(source.max_connections)
             .unwrap_or(u32::from(workers.ceiling) + 4);
-        let share = buffer / 2 / u64::from(workers.ceiling);
-        let part = (share / 8).clamp(5 * MIB, 16 * MIB);
+        let uploads = upload_sizes(buffer, workers.parts());
         Ok(Self {
             workers,
             buffer_bytes: buffer,
             max_connections,
             rate_limit: rate_limit(args.rate_limit.as_deref().or(file.rate_limit.as_deref()))?,
-            upload_part_bytes: usize::try_from(part).unwrap_or(usize::MAX),
-            upload_threshold_bytes: usize::try_from((share / 4).clamp(part, 64 * MIB)).unwrap_or(usize::MAX),
+            upload_part_bytes: uploads.0,
+            upload_threshold_bytes: uploads.1,
         })
+    }
+
+    /// The same where so many workers of several sources share a budget of so many bytes.
+    pub(crate) fn among(mut self, buffer_bytes: u64, workers: NonZeroUsize) -> Self {
+        self.buffer_bytes = buffer_bytes;
+        (self.upload_part_bytes, self.upload_threshold_bytes) = upload_sizes(buffer_bytes, workers);
+        self
     }
 
     /// What one upload holds at most: what waits for a whole part or a small chunk, and two parts under way.
@@ -82,6 +88,14 @@ impl Tuning {
     pub(crate) fn rate_limited(&self) -> bool {
         self.rate_limit != RateLimit::default()
     }
+}
+
+/// Bytes of a part of an upload, and those from which a chunk is uploaded in parts.
+fn upload_sizes(buffer: u64, workers: NonZeroUsize) -> (usize, usize) {
+    let share = buffer / 2 / workers.get() as u64;
+    let part = (share / 8).clamp(5 * MIB, 16 * MIB);
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    (bytes(part), bytes((share / 4).clamp(part, 64 * MIB)))
 }
 
 /// A quarter of the memory that the process may use, at most 1 GB.

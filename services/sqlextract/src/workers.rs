@@ -1,5 +1,7 @@
 //! How many batches a run works at once: where it begins, how far it may go, and why.
 
+use std::num::{NonZeroU16, NonZeroUsize};
+
 use sqlextract_model::{ByteSize, Result};
 use sqlextract_runtime::{Bounds, MachineLimits};
 use sqlextract_source::Source;
@@ -27,6 +29,11 @@ impl Workers {
             usual: self.start,
             ceiling: self.ceiling,
         }
+    }
+
+    /// Parts that the memory budget is divided into.
+    pub(crate) fn parts(&self) -> NonZeroUsize {
+        NonZeroUsize::from(NonZeroU16::new(self.ceiling).unwrap_or(NonZeroU16::MIN))
     }
 
     pub(crate) fn fixed(workers: u16) -> Self {

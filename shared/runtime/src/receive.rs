@@ -74,7 +74,8 @@ pub async fn serve(
                 served.add(ended);
                 continue;
             }
-            step = next_delivery(queue, name, window, &mut receiver) => step,
+            // After a reconnect the queue may hand out anew what handlers still work at.
+            step = next_delivery(queue, name, window, &mut receiver), if running.len() < usize::from(window) => step,
         };
         match step {
             Ok(delivery) => {

@@ -109,9 +109,9 @@ fn as_text(findings: &Findings) -> String {
         match found {
             Ok(sentences) => {
                 let _ = writeln!(text, "ok       {part}");
-                sentences
-                    .iter()
-                    .for_each(|sentence| drop(writeln!(text, "           {sentence}")));
+                sentences.iter().for_each(|sentence| {
+                    let _ = writeln!(text, "           {sentence}");
+                });
             }
             Err(failure) => drop(writeln!(text, "problem  {part}: {failure} [{}]", failure.code)),
         }

@@ -1,53 +1,50 @@
 //! `parked`: messages that wait for somebody to repair what they failed for.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use serde_json::json;
 use sqlextract_checkpoint::{BatchId, Checkpoint, RedisCheckpoint};
 use sqlextract_model::{BatchMessage, JobId, Order, Result};
-use sqlextract_queue::{Delivery, Message, Queue, QueueName, RabbitmqQueue, Settlement};
+use sqlextract_queue::RabbitmqQueue;
+use sqlextract_queue::parked::{ParkedAction, ParkedMessage, parked};
 
 use super::{job_id, send_order};
 use crate::ports;
 use crate::service_args::ParkedArgs;
 use crate::settings::SettingsFile;
 
-/// Parked messages that are looked at in one go.
-const AT_ONCE: u16 = 1000;
-/// What the broker has ready comes within this.
-const MORE: Duration = Duration::from_secs(1);
-
 pub(super) async fn list(as_json: bool, file: &SettingsFile) -> Result<String> {
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract parked")?).await?;
-    let held = hold(&broker, None).await;
+    let listed = parked(&broker, ParkedAction::List, &|_| true).await;
+    broker.close().await;
     let mut text = String::new();
-    for delivery in held.iter().flatten() {
-        let (message, reason) = (delivery.message(), delivery.reason().unwrap_or("unknown"));
-        let origin = delivery.origin().map(ToString::to_string);
-        let job = message.correlation.as_deref().unwrap_or("-");
+    for ParkedMessage {
+        message,
+        reason,
+        origin,
+    } in listed?
+    {
+        let origin = origin.map(|origin| origin.to_string());
+        let job = message.correlation.as_deref();
         let _ = match as_json {
             true => writeln!(
                 text,
                 "{}",
-                json!({"id": message.id, "job": message.correlation, "origin": origin, "reason": reason})
+                json!({"id": message.id, "job": job, "origin": origin, "reason": reason})
             ),
             false => writeln!(
                 text,
-                "{}  {job}  from {}  {reason}",
+                "{}  {}  from {}  {reason}",
                 message.id,
+                job.unwrap_or("-"),
                 origin.as_deref().unwrap_or("-")
             ),
         };
     }
-    // Unsettled, they go back to where they were.
-    let held = held.map(drop);
-    broker.close().await;
-    held?;
     Ok(if text.is_empty() && !as_json {
         "nothing is parked".to_owned()
     } else {
-        text
+        text.trim_end().to_owned()
     })
 }
 
@@ -57,23 +54,14 @@ pub(super) async fn replay(args: &ParkedArgs, file: &SettingsFile) -> Result<Str
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract parked")?).await?;
     let replayed = replay_all(&broker, &checkpoint, job.as_ref()).await;
     broker.close().await;
-    let (sent, kept) = replayed?;
-    let mut text = format!("{sent} messages are on their way again");
-    if kept > 0 {
-        let _ = write!(text, "; {kept} stay, since it is not known where they came from");
-    }
-    Ok(text)
+    Ok(format!("{} messages are on their way again", replayed?))
 }
 
-async fn replay_all(broker: &RabbitmqQueue, checkpoint: &dyn Checkpoint, job: Option<&JobId>) -> Result<(u64, u64)> {
-    let (mut sent, mut kept) = (0, 0);
-    for delivery in hold(broker, job).await? {
-        let Some(origin) = delivery.origin().cloned() else {
-            kept += 1;
-            continue;
-        };
-        let message: Message = delivery.message().clone();
-        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&message.body) {
+async fn replay_all(broker: &RabbitmqQueue, checkpoint: &dyn Checkpoint, job: Option<&JobId>) -> Result<usize> {
+    let chosen = |message: &ParkedMessage| message.origin.is_some() && is_of(message, job);
+    // Counted as owed before it can be finished: the other way round a batch that is done would be owed for good.
+    for listed in parked(broker, ParkedAction::List, &chosen).await? {
+        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&listed.message.body) {
             let id = BatchId {
                 table: batch.segment,
                 generation: batch.generation,
@@ -81,12 +69,8 @@ async fn replay_all(broker: &RabbitmqQueue, checkpoint: &dyn Checkpoint, job: Op
             };
             checkpoint.park(&batch.job, &id, None).await?;
         }
-        // Sent before it is removed: a crash in between doubles it, which harms nothing.
-        broker.publish(&origin, message).await?;
-        delivery.settle(Settlement::Done).await?;
-        sent += 1;
     }
-    Ok((sent, kept))
+    Ok(parked(broker, ParkedAction::Replay, &chosen).await?.len())
 }
 
 pub(super) async fn remove(args: &ParkedArgs, file: &SettingsFile) -> Result<String> {
@@ -96,33 +80,19 @@ pub(super) async fn remove(args: &ParkedArgs, file: &SettingsFile) -> Result<Str
     broker.close().await;
     let removed = removed?;
     Ok(match job {
-        Some(job) => format!("{removed} messages are removed; job {job} is ended as failed"),
+        Some(job) => format!("{removed} messages are removed; job {job} is asked to end as failed"),
         None => format!("{removed} messages are removed"),
     })
 }
 
-async fn remove_all(broker: &RabbitmqQueue, job: Option<&JobId>) -> Result<u64> {
-    let mut removed = 0;
-    for delivery in hold(broker, job).await? {
-        delivery.settle(Settlement::Done).await?;
-        removed += 1;
-    }
+async fn remove_all(broker: &RabbitmqQueue, job: Option<&JobId>) -> Result<usize> {
+    let removed = parked(broker, ParkedAction::Drop, &|message| is_of(message, job)).await?;
     if let Some(job) = job {
         send_order(broker, Order::GiveUp, job, None).await?;
     }
-    Ok(removed)
+    Ok(removed.len())
 }
 
-/// Takes parked messages into our hands, of one job or all. Those of other jobs go back.
-async fn hold(queue: &dyn Queue, job: Option<&JobId>) -> Result<Vec<Box<dyn Delivery>>> {
-    let mut receiver = queue.receiver(&QueueName::Parked, AT_ONCE).await?;
-    let mut held = Vec::new();
-    while held.len() < usize::from(AT_ONCE) {
-        match tokio::time::timeout(MORE, receiver.receive()).await {
-            Ok(delivery) => held.push(delivery?),
-            Err(_) => break,
-        }
-    }
-    held.retain(|delivery| job.is_none_or(|job| delivery.message().correlation.as_deref() == Some(job.as_str())));
-    Ok(held)
+fn is_of(message: &ParkedMessage, job: Option<&JobId>) -> bool {
+    job.is_none_or(|job| message.message.correlation.as_deref() == Some(job.as_str()))
 }
