@@ -5,6 +5,8 @@ mod fingerprint;
 
 mod clients;
 mod jobs;
+mod kill_loop;
 mod kills;
 mod operation;
+mod outages;
 mod requests;

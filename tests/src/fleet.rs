@@ -23,6 +23,8 @@ pub struct Fleet {
     store: S3Server,
     runtime: Runtime,
     settings: String,
+    queue: String,
+    checkpoint: String,
     submitted: AtomicU32,
 }
 
@@ -51,6 +53,12 @@ impl Fleet {
 
     /// `more` are further lines of settings, by section; the topology is applied.
     pub fn with(sources: &[FleetSource<'_>], more: &str) -> Self {
+        let addresses = ["SQLEXTRACT_TEST_RABBITMQ", "SQLEXTRACT_TEST_REDIS"].map(variable);
+        Self::on(addresses, sources, more)
+    }
+
+    /// The same on a broker and a checkpoint store of the test's own.
+    pub fn on([queue, checkpoint]: [String; 2], sources: &[FleetSource<'_>], more: &str) -> Self {
         let scenario = Scenario::new();
         let name = scenario.path("x");
         let name = name.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
@@ -105,6 +113,8 @@ impl Fleet {
             store,
             runtime,
             settings,
+            queue,
+            checkpoint,
             submitted: AtomicU32::new(0),
         };
         fleet.run(&["topology", "apply"]).exits(0);
@@ -132,8 +142,8 @@ impl Fleet {
     /// Variables that the executable, and clients that read the store, need.
     pub fn variables(&self) -> [(&'static str, String); 6] {
         [
-            ("QUEUE", variable("SQLEXTRACT_TEST_RABBITMQ")),
-            ("CHECKPOINT", variable("SQLEXTRACT_TEST_REDIS")),
+            ("QUEUE", self.queue.clone()),
+            ("CHECKPOINT", self.checkpoint.clone()),
             ("AWS_ENDPOINT_URL", self.store.url()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test-secret".to_owned()),

@@ -10,7 +10,7 @@ mod process;
 mod rows;
 mod server;
 
-pub use bucket::{Bucket, Dose, Faults};
+pub use bucket::{Bucket, Dose, Faults, Hold};
 pub use chunks::{Job, all_files};
 pub use databases::{Database, Dialect};
 pub use dice::Dice;

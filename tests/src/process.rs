@@ -152,6 +152,12 @@ impl Scenario {
     }
 }
 
+/// Sends a signal, given as `kill` takes it.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
+    assert!(sent.expect("kill is in the PATH").success());
+}
+
 /// A process that is at work; it does not outlive its test.
 #[derive(Debug)]
 pub struct Running {
@@ -170,11 +176,8 @@ impl Running {
     }
 
     /// Sends a signal, given as `kill` takes it.
-    pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill is in the PATH").success());
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// What it has written to standard output so far.
@@ -221,7 +224,12 @@ impl Drop for Running {
             let said = String::from_utf8_lossy(&std::fs::read(&self.stderr).unwrap_or_default()).into_owned();
             let from = said.len().saturating_sub(6000);
             let from = said.ceil_char_boundary(from);
-            eprintln!("process {} said last:\n{}", self.child.id(), &said[from..]);
+            let _ = writeln!(
+                std::io::stderr(),
+                "process {} said last:\n{}",
+                self.child.id(),
+                &said[from..]
+            );
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -140,7 +140,7 @@ impl Service<'_> {
             single_writer: false,
             adopt: true,
             max_blocked: Some(time("max_blocked", &entry.max_blocked, Duration::from_secs(24 * 3600))?),
-            linger: self.batch_deadline()? + REQUEST_TIMEOUT,
+            linger: time("linger", &entry.linger, self.batch_deadline()? + REQUEST_TIMEOUT)?,
         };
         let leadership = Leadership {
             checkpoint: Arc::new(shared.checkpoint.clone()) as Arc<dyn Checkpoint>,

@@ -50,6 +50,7 @@ pub(crate) struct PlannerEntry {
     pub(crate) stall_after: Option<String>,
     pub(crate) max_blocked: Option<String>,
     pub(crate) lease: Option<String>,
+    pub(crate) linger: Option<String>,
 }
 
 /// `[extractor]`.
