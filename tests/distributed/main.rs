@@ -4,6 +4,7 @@
 mod fingerprint;
 
 mod clients;
+mod commands;
 mod jobs;
 mod kill_loop;
 mod kills;

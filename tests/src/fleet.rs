@@ -246,6 +246,12 @@ impl Fleet {
         Job::at(&self.folder().join(job))
     }
 
+    /// Puts an object into the destination, past the services.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let key = format!("{PREFIX}/{key}");
+        self.store.put(BUCKET, &key, bytes).expect("the store takes objects");
+    }
+
     /// Where the destination's objects are files.
     pub fn folder(&self) -> std::path::PathBuf {
         self.scenario.path("store").join(BUCKET).join(PREFIX)

@@ -68,7 +68,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  sqlextract cat --job orders-1a2b3c4d --as jsonl | head")]
     Cat(CatArgs),
     /// Ask for the end of a job; what is committed stays, and its outcome is `cancelled`.
-    #[command(after_help = "Example:\n  sqlextract cancel --job orders-1a2b3c4d --output s3://lake/shop")]
+    #[command(
+        after_help = "Without --output, and with settings that have a broker, the services are asked.\n\nExamples:\n  sqlextract cancel --job orders-1a2b3c4d --output s3://lake/shop\n  sqlextract --config distributed.toml cancel orders-1a2b3c4d"
+    )]
     Cancel(CancelArgs),
     /// Make a sample SQLite database, extract it, render the scripts of all targets, and show the commands.
     Demo(DemoArgs),
@@ -398,13 +400,23 @@ pub(crate) struct CancelArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 
-    /// The job, by the name that its `extract` command shows.
-    #[arg(long, env = "SQLEXTRACT_JOB", value_name = "NAME")]
-    pub(crate) job: String,
+    /// The job, by the name that its `extract` command or `submit` shows.
+    #[arg(value_name = "JOB", required_unless_present = "named")]
+    pub(crate) job: Option<String>,
+
+    /// The same.
+    #[arg(long = "job", env = "SQLEXTRACT_JOB", value_name = "NAME")]
+    pub(crate) named: Option<String>,
 
     /// Write one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl CancelArgs {
+    pub(crate) fn job(&self) -> &str {
+        self.job.as_deref().or(self.named.as_deref()).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Args)]

@@ -35,8 +35,8 @@ pub(crate) async fn run(args: &CancelArgs, file: &SettingsFile) -> Result<Cancel
         place.allow_plaintext,
         place.single_writer,
     )?;
-    let job = JobId::new(&*args.job)
-        .ok_or_else(|| Failure::new(Code::UsageInvalid, format!("`{}` is no job name", args.job)))?;
+    let job = JobId::new(args.job())
+        .ok_or_else(|| Failure::new(Code::UsageInvalid, format!("`{}` is no job name", args.job())))?;
     let storage: Arc<dyn Storage> = ports::open_storage(&destination, UploadMemory::SMALL).await?;
     let records = JobRecords::new(storage, job.clone());
     let location = records.location().to_owned();

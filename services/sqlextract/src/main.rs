@@ -121,6 +121,10 @@ async fn dispatch(command: Command, file: &SettingsFile) -> u8 {
         Command::Cat(args) => cat::run(&args, file)
             .await
             .map_or_else(|failure| told(&failure.into()), |()| 0),
+        Command::Cancel(args) if args.place.output.is_none() && file.queue.is_there() => {
+            let cancelled = operate::cancel(args.job(), args.json, file).await;
+            cancelled.map_or_else(|failure| told(&failure.into()), |text| said(&text))
+        }
         Command::Cancel(args) => match cancel::run(&args, file).await {
             Ok(cancelled) if args.json => said(&cancelled.json().to_string()),
             Ok(cancelled) => said(&cancelled.text()),

@@ -1,4 +1,4 @@
-//! What operators do from a terminal: submit, watch, status, pause, resume, parked, topology, doctor, gc.
+//! What operators do from a terminal: submit, watch, status, cancel, pause, resume, parked, topology, doctor, gc.
 
 mod doctor;
 mod events;
@@ -46,6 +46,19 @@ pub(crate) async fn dispatch(
         ServiceCommand::Doctor(args) => doctor::run(&args, file).await,
         ServiceCommand::Gc(args) => Ok(Some(gc::run(&args, file).await?)),
     }
+}
+
+/// Asks the services for the end of a job.
+pub(crate) async fn cancel(job: &str, as_json: bool, file: &SettingsFile) -> Result<String> {
+    let args = OrderArgs {
+        job: job.to_owned(),
+        destination: None,
+    };
+    let told = order(Order::Cancel, &args, file).await?;
+    Ok(match as_json {
+        true => serde_json::json!({"job": job, "state": "cancel_requested"}).to_string(),
+        false => told,
+    })
 }
 
 async fn order(order: Order, args: &OrderArgs, file: &SettingsFile) -> Result<String> {

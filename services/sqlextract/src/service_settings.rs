@@ -83,6 +83,10 @@ pub(crate) struct TelemetryEntry {
 }
 
 impl QueueEntry {
+    pub(crate) fn is_there(&self) -> bool {
+        self.url.is_some() || self.url_file.is_some()
+    }
+
     pub(crate) fn url(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Secret> {
         let url = service_url("queue", self.url.as_ref(), self.url_file.as_deref(), variable)?;
         if url.expose().starts_with("amqp://") || url.expose().starts_with("amqps://") {

@@ -42,32 +42,72 @@ pub async fn parked(
     action: ParkedAction,
     chosen: &(dyn Fn(&ParkedMessage) -> bool + Sync),
 ) -> Result<Vec<ParkedMessage>> {
-    let held = hold_all(queue).await?;
     let mut answered = Vec::new();
-    for delivery in held {
-        let parked = ParkedMessage {
+    for held in hold(queue).await? {
+        if !chosen(&held.parked) {
+            continue;
+        }
+        answered.push(match action {
+            ParkedAction::List => held.parked,
+            ParkedAction::Replay => held.replay(queue).await?,
+            ParkedAction::Drop => held.give_up().await?,
+        });
+    }
+    Ok(answered)
+}
+
+/// A parked message in our hands; dropped, it stays parked.
+#[derive(Debug)]
+pub struct Held {
+    pub parked: ParkedMessage,
+    delivery: Box<dyn Delivery>,
+}
+
+impl Held {
+    /// Publishes it to the queue that it came from, under its own id and with its count anew.
+    ///
+    /// # Errors
+    ///
+    /// Those of the queue, and `message_unreadable` where the message does not say where it came from.
+    pub async fn replay(self, queue: &dyn Queue) -> Result<ParkedMessage> {
+        let origin = self.parked.origin.as_ref().ok_or_else(|| {
+            let text = format!(
+                "message {} does not say which queue it came from",
+                self.parked.message.id
+            );
+            Failure::new(Code::MessageUnreadable, text).remedy("Drop it, and send it again.")
+        })?;
+        queue.publish(origin, self.parked.message.clone()).await?;
+        self.give_up().await
+    }
+
+    /// Lets it go for good.
+    ///
+    /// # Errors
+    ///
+    /// Those of the queue.
+    pub async fn give_up(self) -> Result<ParkedMessage> {
+        self.delivery.settle(Settlement::Done).await?;
+        Ok(self.parked)
+    }
+}
+
+/// All parked messages, at most 1,000 of them, in our hands.
+///
+/// # Errors
+///
+/// Those of the queue.
+pub async fn hold(queue: &dyn Queue) -> Result<Vec<Held>> {
+    let deliveries = hold_all(queue).await?.into_iter();
+    let held = deliveries.map(|delivery| Held {
+        parked: ParkedMessage {
             message: delivery.message().clone(),
             reason: delivery.reason().unwrap_or_default().to_owned(),
             origin: delivery.origin().cloned(),
-        };
-        if !chosen(&parked) {
-            continue;
-        }
-        match action {
-            ParkedAction::List => {}
-            ParkedAction::Replay => {
-                let origin = parked.origin.as_ref().ok_or_else(|| {
-                    let text = format!("message {} does not say which queue it came from", parked.message.id);
-                    Failure::new(Code::MessageUnreadable, text).remedy("Drop it, and send it again.")
-                })?;
-                queue.publish(origin, parked.message.clone()).await?;
-                delivery.settle(Settlement::Done).await?;
-            }
-            ParkedAction::Drop => delivery.settle(Settlement::Done).await?,
-        }
-        answered.push(parked);
-    }
-    Ok(answered)
+        },
+        delivery,
+    });
+    Ok(held.collect())
 }
 
 /// All parked messages in our hands: those that are dropped unsettled stay parked.

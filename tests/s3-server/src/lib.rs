@@ -99,6 +99,19 @@ impl S3Server {
         self.faults.get()
     }
 
+    /// Puts an object into a bucket past the service, as somebody else would.
+    pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) -> io::Result<()> {
+        let incoming = objects::Incoming {
+            path: self.store.incoming_path(),
+            bytes: bytes.len() as u64,
+            etag: "put".to_owned(),
+            crc32: None,
+        };
+        std::fs::write(&incoming.path, bytes)?;
+        let put = self.store.publish((bucket, key), &incoming, None, false);
+        put.map_err(|refused| io::Error::other(format!("{key}: {refused:?}")))
+    }
+
     /// Multipart uploads of a bucket that are neither complete nor aborted.
     pub fn open_uploads(&self, bucket: &str) -> usize {
         self.store.uploads(bucket, "").len()

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sqlextract_model::{Code, Event, EventKind, Failure, JobId, Result};
+use sqlextract_model::{Code, Event, EventKind, Failure, JobId, Manifest, Outcome, Result};
 use sqlextract_queue::{Queue, QueueName, RabbitmqQueue, Receiver, Settlement};
 use sqlextract_runtime::Shutdown;
+use sqlextract_storage::JobRecords;
 
 use super::{job_id, lot};
-use crate::ports;
+use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::service_args::WatchArgs;
 use crate::settings::SettingsFile;
@@ -44,15 +45,31 @@ pub(super) async fn watch(args: &WatchArgs, file: &SettingsFile) -> std::result:
     let shutdown = Shutdown::on_signals(Duration::ZERO)?;
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract watch")?).await?;
     let outcome = tokio::select! {
-        outcome = follow(&broker, job.as_ref(), args.json) => outcome,
+        outcome = follow(&broker, job.as_ref(), args.json, file) => outcome,
         () = shutdown.draining().cancelled() => Ok(()),
     };
     broker.close().await;
     outcome
 }
 
-async fn follow(broker: &RabbitmqQueue, job: Option<&JobId>, json: bool) -> std::result::Result<(), Failures> {
+async fn follow(
+    broker: &RabbitmqQueue,
+    job: Option<&JobId>,
+    json: bool,
+    file: &SettingsFile,
+) -> std::result::Result<(), Failures> {
     let mut events = Events::subscribe(broker).await?;
+    // Subscribed first: an outcome is in storage already, or its event will come.
+    if let Some(job) = job
+        && let Some(manifest) = stored_outcome(job, file).await?
+    {
+        view::write_line(&format!("job {job} has ended at {}", manifest.finished_at));
+        return match manifest.outcome {
+            Outcome::Completed => Ok(()),
+            Outcome::Failed => Err(ended(&manifest.failures, Code::Defect, format!("job {job} failed"))),
+            Outcome::Cancelled => Err(ended(&[], Code::JobCancelled, format!("job {job} was cancelled"))),
+        };
+    }
     loop {
         let event = events.next().await?;
         if job.is_some_and(|job| *job != event.data.job) {
@@ -65,6 +82,21 @@ async fn follow(broker: &RabbitmqQueue, job: Option<&JobId>, json: bool) -> std:
             return end;
         }
     }
+}
+
+async fn stored_outcome(job: &JobId, file: &SettingsFile) -> Result<Option<Manifest>> {
+    for storage in ports::open_destinations(file, UploadMemory::SMALL).await?.into_values() {
+        if let Some(stored) = JobRecords::new(storage, job.clone()).manifest().await? {
+            return Ok(Some(stored.record));
+        }
+    }
+    Ok(None)
+}
+
+/// What the failures say, or else this.
+fn ended(failures: &[Failure], code: Code, text: String) -> Failures {
+    let otherwise = Failure::new(code, text);
+    Failures::gather(failures.to_vec()).unwrap_or_else(|| otherwise.into())
 }
 
 /// Writes an event as JSON to standard output, or as a sentence to standard error.
@@ -103,13 +135,7 @@ fn sentence(event: &Event) -> String {
 /// How a command that waits for a job ends with this event, if it ends.
 pub(super) fn end_of(event: &Event) -> Option<std::result::Result<(), Failures>> {
     let job = &event.data.job;
-    let ended = |code, text: String| {
-        let mut failures = event.data.failures.clone();
-        if failures.is_empty() {
-            failures.push(Failure::new(code, text));
-        }
-        Failures::gather(failures).map(Err)
-    };
+    let ended = |code, text: String| Some(Err(ended(&event.data.failures, code, text)));
     match event.kind {
         EventKind::Completed => Some(Ok(())),
         EventKind::Rejected => ended(Code::RequestRefused, format!("the request of job {job} was rejected")),

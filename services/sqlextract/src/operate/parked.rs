@@ -6,7 +6,7 @@ use serde_json::json;
 use sqlextract_checkpoint::{BatchId, Checkpoint, RedisCheckpoint};
 use sqlextract_model::{BatchMessage, JobId, Order, Result};
 use sqlextract_queue::RabbitmqQueue;
-use sqlextract_queue::parked::{ParkedAction, ParkedMessage, parked};
+use sqlextract_queue::parked::{ParkedAction, ParkedMessage, hold, parked};
 
 use super::{job_id, send_order};
 use crate::ports;
@@ -58,10 +58,13 @@ pub(super) async fn replay(args: &ParkedArgs, file: &SettingsFile) -> Result<Str
 }
 
 async fn replay_all(broker: &RabbitmqQueue, checkpoint: &dyn Checkpoint, job: Option<&JobId>) -> Result<usize> {
-    let chosen = |message: &ParkedMessage| message.origin.is_some() && is_of(message, job);
-    // Counted as owed before it can be finished: the other way round a batch that is done would be owed for good.
-    for listed in parked(broker, ParkedAction::List, &chosen).await? {
-        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&listed.message.body) {
+    let mut replayed = 0;
+    for held in hold(broker).await? {
+        if held.parked.origin.is_none() || !is_of(&held.parked, job) {
+            continue;
+        }
+        // Its tries begin anew before somebody can pick it up.
+        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&held.parked.message.body) {
             let id = BatchId {
                 table: batch.segment,
                 generation: batch.generation,
@@ -69,8 +72,10 @@ async fn replay_all(broker: &RabbitmqQueue, checkpoint: &dyn Checkpoint, job: Op
             };
             checkpoint.park(&batch.job, &id, None).await?;
         }
+        held.replay(broker).await?;
+        replayed += 1;
     }
-    Ok(parked(broker, ParkedAction::Replay, &chosen).await?.len())
+    Ok(replayed)
 }
 
 pub(super) async fn remove(args: &ParkedArgs, file: &SettingsFile) -> Result<String> {
