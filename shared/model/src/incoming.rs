@@ -297,7 +297,7 @@ mod tests {
             (b"{}", "m-1", Some("m-1")),
             (DATA.as_bytes(), "", None),
             (deep.as_bytes(), "m-1", Some("m-1")),
-            (nested.as_bytes(), "m-1", Some("m-1")),
+            (nested.as_bytes(), "m-1", Some("e-1")),
             (&large, "m-1", Some("m-1")),
         ];
         for (body, message_id, id) in cases {

@@ -22,11 +22,11 @@ fn schema<T: JsonSchema>() -> Value {
 #[track_caller]
 fn is_committed(name: &str, generated: &Value) {
     let file = folder().join(name);
-    let mut text = serde_json::to_string_pretty(generated).unwrap();
+    let mut text = serde_json::to_string_pretty(generated).expect("documents have string keys and serialise");
     text.push('\n');
     if std::env::var_os("SQLEXTRACT_WRITE_SCHEMAS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(folder()).unwrap();
-        std::fs::write(&file, &text).unwrap();
+        std::fs::create_dir_all(folder()).expect("the tree takes folders");
+        std::fs::write(&file, &text).expect("the tree takes files");
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
@@ -107,7 +107,7 @@ fn the_asyncapi_document_names_every_message() {
         told["x-routing-key"] = Value::String(key);
         outgoing.insert(name, told);
     }
-    let amqp = |kind: &str| json!({"amqp": {"is": "routingKey", "exchange": {"type": kind, "durable": true}}});
+    let amqp = |name: &str, kind: &str| json!({"amqp": {"is": "routingKey", "exchange": {"name": name, "type": kind, "durable": true}}});
     is_committed(
         "asyncapi.json",
         &json!({
@@ -119,8 +119,8 @@ fn the_asyncapi_document_names_every_message() {
             },
             "defaultContentType": "application/cloudevents+json",
             "channels": {
-                "requests": {"address": "sqlextract.requests", "messages": incoming, "bindings": amqp("fanout")},
-                "events": {"address": "sqlextract.events", "messages": outgoing, "bindings": amqp("topic")},
+                "requests": {"address": "sqlextract.requests", "messages": incoming, "bindings": amqp("sqlextract.requests", "fanout")},
+                "events": {"address": "sqlextract.events", "messages": outgoing, "bindings": amqp("sqlextract.events", "topic")},
             },
             "operations": {
                 "ask": {"action": "receive", "channel": {"$ref": "#/channels/requests"}},
