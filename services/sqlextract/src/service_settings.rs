@@ -183,8 +183,14 @@ mod tests {
 
     #[test]
     fn the_settings_files_of_the_project_are_right_with_every_key() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-        for name in ["embedded.toml", "distributed.toml", "reference.toml"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for name in [
+            "config/embedded.toml",
+            "config/distributed.toml",
+            "config/reference.toml",
+            "deploy/compose/sqlextract.toml",
+            "deploy/kubernetes/sqlextract.toml",
+        ] {
             let text = std::fs::read_to_string(folder.join(name)).unwrap();
             // A key that is only shown is held to the same as one that is set.
             let shown = |line: &str| {

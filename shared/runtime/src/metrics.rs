@@ -66,8 +66,8 @@ metrics! {
     StorageConflictsTotal "s3_put_conflicts_total" Counter "Create-only writes that found an object there."
     StorageSeconds "s3_seconds" Seconds "Time of a storage call, by operation."
     SourceErrorsTotal "source_errors_total" Counter "Source calls that failed, by source and class."
-    MemoryUsed "memory_budget_used_bytes" Gauge "Bytes of the memory budget that are taken, by source."
-    MemoryLimit "memory_budget_limit_bytes" Gauge "Bytes of the memory budget, by source."
+    MemoryUsed "memory_budget_used_bytes" Gauge "Bytes of the memory budget that are taken."
+    MemoryLimit "memory_budget_limit_bytes" Gauge "Bytes of the memory budget."
     Draining "draining" Gauge "1 while this process finishes what it holds."
 }
 
