@@ -5,6 +5,7 @@ mod fingerprint;
 
 mod clients;
 mod commands;
+mod crash_points;
 mod jobs;
 mod kill_loop;
 mod kills;

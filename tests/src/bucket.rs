@@ -7,7 +7,7 @@ use sqlextract_s3_server::{S3Server, ServerSettings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub use sqlextract_s3_server::{Dose, Faults};
+pub use sqlextract_s3_server::{Dose, Faults, Hold};
 
 use crate::chunks::Job;
 use crate::process::Run;

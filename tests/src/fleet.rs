@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use sqlextract_s3_server::{Faults, S3Server, ServerSettings};
+use sqlextract_s3_server::{Faults, Hold, S3Server, ServerSettings};
 use tokio::runtime::Runtime;
 
 use crate::chunks::Job;
@@ -137,6 +137,23 @@ impl Fleet {
     pub fn set_faults(&self, faults: Faults) {
         let _entered = self.runtime.enter();
         self.store.set_faults(faults);
+    }
+
+    /// Holds the next write of a key that contains this, before it is done or after.
+    pub fn hold(&self, key: &str, applied: bool) {
+        self.set_faults(Faults {
+            hold: Some(Hold {
+                key: key.to_owned(),
+                applied,
+                taken: false,
+            }),
+            ..Faults::default()
+        });
+    }
+
+    /// Whether the write is held by now.
+    pub fn is_held(&self) -> bool {
+        self.store.faults().hold.is_some_and(|hold| hold.taken)
     }
 
     /// Variables that the executable, and clients that read the store, need.

@@ -56,6 +56,19 @@ pub struct Faults {
     pub listing_lag_ms: u64,
     /// `If-None-Match` is taken for air, as some stores do.
     pub ignore_if_none_match: bool,
+    /// One write is held without an answer.
+    pub hold: Option<Hold>,
+}
+
+/// The next write of a key that contains this is never answered: the moment to end whoever asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hold {
+    pub key: String,
+    /// It is done before it is held.
+    pub applied: bool,
+    /// A write is held already; no other is.
+    pub taken: bool,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +105,17 @@ impl FaultControl {
             *times -= 1;
         }
         true
+    }
+
+    /// Whether a write of this key is held, and then whether it is done first.
+    pub(crate) fn holds(&self, key: &str) -> Option<bool> {
+        let mut state = self.lock();
+        let hold = state.faults.hold.as_mut()?;
+        if hold.taken || !key.contains(&hold.key) {
+            return None;
+        }
+        hold.taken = true;
+        Some(hold.applied)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

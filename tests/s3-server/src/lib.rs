@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use faults::FaultControl;
-pub use faults::{Dose, Faults};
+pub use faults::{Dose, Faults, Hold};
 use objects::Store;
 
 const FAULTS_PATH: &str = "/_faults";
@@ -192,6 +192,10 @@ async fn answer(
         return Ok(slow_down());
     }
     let writes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let held = writes.then(|| faults.holds(request.uri().path())).flatten();
+    if held == Some(false) {
+        std::future::pending::<()>().await;
+    }
     let carries_data = *request.method() == Method::PUT;
     let completes = *request.method() == Method::POST && has_upload_id(&request);
     let lost = (writes && faults.strikes(|f| &mut f.lose_answer))
@@ -205,6 +209,9 @@ async fn answer(
     };
     let answer = s3.call(Request::from_parts(head, body)).await;
     let answer = answer.map_err(|e| no_answer(format_args!("{e:?}")))?;
+    if held == Some(true) {
+        std::future::pending::<()>().await;
+    }
     if lost {
         return Err(no_answer("the answer is lost on purpose"));
     }
