@@ -6,6 +6,7 @@ mod fingerprint;
 mod clients;
 mod commands;
 mod crash_points;
+mod faults;
 mod jobs;
 mod kill_loop;
 mod kills;

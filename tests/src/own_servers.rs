@@ -142,11 +142,20 @@ impl Store {
 
     /// As somebody who clears the wrong server would.
     pub fn flush(&self) {
-        let flushed = Command::new("redis-cli")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "FLUSHALL"])
+        self.command(&["FLUSHALL"]);
+    }
+
+    pub fn configure(&self, key: &str, value: &str) {
+        self.command(&["CONFIG", "SET", key, value]);
+    }
+
+    fn command(&self, words: &[&str]) {
+        let ran = Command::new("redis-cli")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
+            .args(words)
             .stdout(Stdio::null())
             .status();
-        assert!(flushed.expect("redis-cli is in the PATH").success());
+        assert!(ran.expect("redis-cli is in the PATH").success());
     }
 
     /// Sends `-STOP` or `-CONT`.

@@ -258,8 +258,11 @@ fn name(text: &str, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Debug form and cut, since it comes from outside.
+/// Debug form and cut, since it comes from outside. An address in place of a name may hold a password.
 fn shown(text: &str) -> String {
+    if text.contains("://") {
+        return "by an address, which is not shown".to_owned();
+    }
     let cut: String = text.chars().take(100).collect();
     format!("{cut:?}")
 }
