@@ -53,9 +53,9 @@ fn a_request_within_the_rules_is_filled_in_from_the_defaults() {
 fn what_is_not_allowed_is_refused_with_its_reason() {
     let cases = [
         (with("").replace("shop", "store"), "no source \"store\""),
-        (with("").replace("lake", "s3://elsewhere/x"), "no destination"),
+        (with("").replace("lake", "s3://user:hunter2@elsewhere/x"), "no destination"),
         (of_table(r#"{"name":"public.secrets"}"#), "not allowed"),
-        (of_table(r#"{"name":"secrets"}"#), "not allowed"),
+        (of_table(r#"{"name":"other.secrets"}"#), "not allowed"),
         (of_table(r#"{"name":"public\".orders"}"#), "no table name"),
         (of_table(r#"{"name":"a.b.c"}"#), "no table name"),
         (of_table(r#"{"name":"public.orders\u0000"}"#), "control characters"),
@@ -83,6 +83,7 @@ fn what_is_not_allowed_is_refused_with_its_reason() {
         let failure = asked(&data).unwrap_err();
         assert_eq!(failure.code, Code::RequestRefused, "{data}");
         assert!(failure.message.contains(reason), "{data}: {failure}");
+        assert!(!failure.message.contains("hunter2"), "a password is told: {failure}");
     }
     let data = serde_json::from_str(&with("").replace("shop", "guarded")).unwrap();
     assert!(rules().request(sender("/billing"), data).is_ok());
@@ -96,4 +97,5 @@ fn a_name_without_its_schema_is_checked_once_it_is_looked_up() {
     assert!(shop.check_found(&TableName::new("public", "orders")).is_ok());
     assert!(shop.check_found(&TableName::new("audit", "anything")).is_ok());
     assert!(shop.check_found(&TableName::new("other", "orders")).is_err());
+    assert!(shop.check_found(&TableName::new("public", "secrets")).is_err());
 }
