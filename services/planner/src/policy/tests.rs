@@ -53,7 +53,10 @@ fn a_request_within_the_rules_is_filled_in_from_the_defaults() {
 fn what_is_not_allowed_is_refused_with_its_reason() {
     let cases = [
         (with("").replace("shop", "store"), "no source \"store\""),
-        (with("").replace("lake", "s3://user:hunter2@elsewhere/x"), "no destination"),
+        (
+            with("").replace("lake", "s3://user:hunter2@elsewhere/x"),
+            "no destination",
+        ),
         (of_table(r#"{"name":"public.secrets"}"#), "not allowed"),
         (of_table(r#"{"name":"other.secrets"}"#), "not allowed"),
         (of_table(r#"{"name":"public\".orders"}"#), "no table name"),

@@ -1,0 +1,76 @@
+//! Seeds: every job ends once, with every row once.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlextract_model::Outcome;
+use sqlextract_simulation::World;
+
+const ROWS: u64 = 240;
+const BATCH_ROWS: u64 = 20;
+
+/// Seeds that failed once.
+const KEPT: [u64; 1] = [0];
+
+fn database(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("shop.db");
+    let made = rusqlite::Connection::open(&path).unwrap();
+    let rows = format!(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         INSERT INTO orders SELECT i, 'note ' || i FROM n; ANALYZE;"
+    );
+    made.execute_batch(&rows).unwrap();
+    path
+}
+
+fn survives(seed: u64, database: &Path) {
+    let folder = tempfile::tempdir().unwrap();
+    let (failing, strikes) = (seed % 6, (seed % 7) as u32);
+    let run = World::begin(seed, failing, folder.path(), database).and_then(|mut world| world.run(BATCH_ROWS, strikes));
+    let end = run.unwrap_or_else(|failure| panic!("seed {seed}: {failure} {:?}", failure.causes));
+    assert_eq!(
+        (end.outcome, end.rows),
+        (Outcome::Completed, ROWS),
+        "seed {seed}: {end:?}"
+    );
+    assert!(end.batches >= 10, "seed {seed}: {end:?}");
+    assert_eq!(
+        end.told.len(),
+        1,
+        "seed {seed}: one outcome is told under one id: {end:?}"
+    );
+    assert!(end.astray.is_empty(), "seed {seed}: {end:?}");
+}
+
+/// How many; `SQLEXTRACT_TEST_SEEDS` makes them as many as wanted, from the seed that `SQLEXTRACT_TEST_SEED` gives.
+fn asked(name: &str, otherwise: u64) -> u64 {
+    let text = std::env::var(name).ok();
+    text.and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn every_seed_ends_with_one_outcome_and_every_row_once() {
+    let full = std::env::var("SQLEXTRACT_TEST_FULL").is_ok_and(|value| value == "1");
+    let seeds = asked("SQLEXTRACT_TEST_SEEDS", if full { 2000 } else { 120 });
+    let first = asked("SQLEXTRACT_TEST_SEED", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let database = database(folder.path());
+    for seed in KEPT {
+        survives(seed, &database);
+    }
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        break;
+                    }
+                    survives(seed, &database);
+                }
+            });
+        }
+    });
+}
