@@ -14,4 +14,4 @@ pub use chance::Chance;
 pub use checkpoint::FaultyCheckpoint;
 pub use queue::FaultyQueue;
 pub use storage::FaultyStorage;
-pub use world::{End, World};
+pub use world::{End, Planted, World};

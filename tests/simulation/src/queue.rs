@@ -12,11 +12,18 @@ use crate::Chance;
 pub struct FaultyQueue {
     pub inner: Arc<dyn Queue>,
     pub chance: Arc<Chance>,
+    /// Planted: a message is settled before it is handled.
+    pub settles_at_once: bool,
+    /// Planted: some publishes are taken for confirmed that nobody has confirmed.
+    pub believes: bool,
 }
 
 #[async_trait]
 impl Queue for FaultyQueue {
     async fn publish(&self, queue: &QueueName, message: Message) -> Result<()> {
+        if self.believes && self.chance.strikes(20) {
+            return Ok(());
+        }
         if self.chance.strikes(5) {
             self.inner.publish(queue, message.clone()).await?;
         }
@@ -25,6 +32,9 @@ impl Queue for FaultyQueue {
     }
 
     async fn announce(&self, routing_key: &str, message: Message) -> Result<()> {
+        if self.believes && self.chance.strikes(20) {
+            return Ok(());
+        }
         let announcing = self.inner.announce(routing_key, message);
         self.chance.around(Code::QueueUnavailable, announcing).await
     }
@@ -33,6 +43,7 @@ impl Queue for FaultyQueue {
         Ok(Box::new(FaultyReceiver {
             inner: self.inner.receiver(queue, window).await?,
             chance: Arc::clone(&self.chance),
+            settles_at_once: self.settles_at_once,
         }))
     }
 
@@ -44,6 +55,7 @@ impl Queue for FaultyQueue {
 struct FaultyReceiver {
     inner: Box<dyn Receiver>,
     chance: Arc<Chance>,
+    settles_at_once: bool,
 }
 
 #[async_trait]
@@ -52,6 +64,11 @@ impl Receiver for FaultyReceiver {
         let inner = self.inner.receive().await?;
         if self.chance.strikes(3) {
             return Err(Failure::new(Code::QueueUnavailable, "simulated: the connection broke"));
+        }
+        if self.settles_at_once {
+            let message = inner.message().clone();
+            inner.settle(Settlement::Done).await?;
+            return Ok(Box::new(Gone { message }));
         }
         Ok(Box::new(FaultyDelivery {
             inner,
@@ -88,5 +105,26 @@ impl Delivery for FaultyDelivery {
         // Unsettled, the message comes again.
         let settling = self.inner.settle(settlement);
         self.chance.around(Code::QueueUnavailable, settling).await
+    }
+}
+
+/// What was settled before it was handled.
+#[derive(Debug)]
+struct Gone {
+    message: Message,
+}
+
+#[async_trait]
+impl Delivery for Gone {
+    fn message(&self) -> &Message {
+        &self.message
+    }
+
+    fn redeliveries(&self) -> u32 {
+        0
+    }
+
+    async fn settle(self: Box<Self>, _: Settlement) -> Result<()> {
+        Ok(())
     }
 }

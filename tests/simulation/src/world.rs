@@ -24,6 +24,17 @@ use crate::{Chance, FaultyCheckpoint, FaultyQueue, FaultyStorage};
 const SOURCE: &str = "shop";
 const DESTINATION: &str = "lake";
 const PATIENCE: Duration = Duration::from_secs(60);
+/// With a planted defect a job may never end.
+const PLANTED_PATIENCE: Duration = Duration::from_secs(4);
+
+/// A defect that is put in on purpose: seeds must find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// Publishes are taken for confirmed that nobody has confirmed.
+    Believing,
+    /// Messages are settled before they are handled.
+    SettlingFirst,
+}
 
 /// How a job ended.
 #[derive(Debug)]
@@ -41,6 +52,7 @@ pub struct End {
 #[derive(Debug)]
 pub struct World {
     chance: Arc<Chance>,
+    planted: Option<Planted>,
     queue: Arc<dyn Queue>,
     checkpoint: Arc<FaultyCheckpoint>,
     storage: Arc<dyn Storage>,
@@ -64,7 +76,12 @@ fn quick() -> RetryPolicy {
 
 impl World {
     /// Planner, two extractors and scripter on a folder that is theirs, and a database that nobody changes.
-    pub fn begin(seed: u64, failing: u64, folder: &Path, database: &Path) -> Result<Self> {
+    pub fn begin(
+        (seed, failing): (u64, u64),
+        folder: &Path,
+        database: &Path,
+        planted: Option<Planted>,
+    ) -> Result<Self> {
         let chance = Arc::new(Chance::new(seed, failing));
         let observer = Builder::new_current_thread().enable_all().build();
         let observer = observer.map_err(|e| defect("a runtime does not start", e))?;
@@ -77,6 +94,7 @@ impl World {
             observer,
             processes: Vec::new(),
             chance,
+            planted,
         };
         for role in 0..4 {
             let process = world.process(role)?;
@@ -94,6 +112,8 @@ impl World {
             queue: Arc::new(FaultyQueue {
                 inner: Arc::clone(&self.queue),
                 chance: Arc::clone(&self.chance),
+                settles_at_once: self.planted == Some(Planted::SettlingFirst),
+                believes: self.planted == Some(Planted::Believing),
             }),
             checkpoint: Arc::clone(&self.checkpoint) as _,
             sources: BTreeMap::from([(SOURCE.to_owned(), source)]),
@@ -171,7 +191,8 @@ impl World {
             if marked.is_empty() && self.observer.block_on(records.manifest())?.is_some() {
                 break;
             }
-            if begun.elapsed() > PATIENCE {
+            let patience = self.planted.map_or(PATIENCE, |_| PLANTED_PATIENCE);
+            if begun.elapsed() > patience {
                 return Err(defect("the job has not ended in every respect", format!("{marked:?}")));
             }
             self.rest(Duration::from_millis(3));
