@@ -111,8 +111,9 @@ fn dependencies_point_inwards() {
     for (name, dependencies) in &packages() {
         for dependency in normal(dependencies) {
             if services.contains(&dependency) {
-                assert_eq!(
-                    name, "sqlextract",
+                // The simulation starts them as the executable does, on ports that misbehave.
+                assert!(
+                    ["sqlextract", "sqlextract-simulation"].contains(&name.as_str()),
                     "a service is used by the executable alone, not by {name}"
                 );
             }

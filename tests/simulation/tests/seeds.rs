@@ -14,19 +14,19 @@ const KEPT: [u64; 1] = [0];
 
 fn database(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("shop.db");
-    let made = rusqlite::Connection::open(&path).unwrap();
+    let made = rusqlite::Connection::open(&path).expect("the folder takes files");
     let rows = format!(
         "CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT);
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
          INSERT INTO orders SELECT i, 'note ' || i FROM n; ANALYZE;"
     );
-    made.execute_batch(&rows).unwrap();
+    made.execute_batch(&rows).expect("the rows are valid SQL");
     path
 }
 
 /// What is wrong with how the seed's job ended; empty, nothing is.
 fn wrong(seed: u64, database: &Path, planted: Option<Planted>) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let (failing, strikes) = (seed % 6, (seed % 7) as u32);
     let world = World::begin((seed, failing), folder.path(), database, planted);
     let end = match world.and_then(|mut world| world.run(BATCH_ROWS, strikes)) {
