@@ -81,3 +81,21 @@ fn an_upstream_asks_and_a_downstream_loads_with_ordinary_clients() {
     let sum = "SELECT count(*), sum(cents) FROM orders";
     assert_eq!(warehouse.rows(sum), orders.database.rows(sum), "{told}");
 }
+
+/// Idle services have the outcome of a one-row table within moments; a busy machine and a debug build get room.
+#[test]
+fn a_small_request_to_an_idle_fleet_is_done_at_once() {
+    let orders = Orders::new(Dialect::Postgres, 1);
+    let fleet = Fleet::of(&orders.database.url());
+    let _services = fleet.serve_all(1);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("distributed/latency.py");
+    let asked = python(&fleet, &script)
+        .args(["shop", "lake", "public.orders", "15"])
+        .output();
+    let asked = asked.expect("SQLEXTRACT_TEST_PYTHON starts");
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    let mut seconds: Vec<f64> = serde_json::from_slice(&asked.stdout).expect("seconds are numbers");
+    seconds.sort_by(f64::total_cmp);
+    let median = seconds[seconds.len() / 2];
+    assert!(median <= 2.0, "{seconds:?}");
+}
