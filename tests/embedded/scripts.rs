@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario};
+use sqlextract_system_tests::{Database, Dialect, Job, Run, Scenario, all_files};
 
 const TARGETS: [&str; 5] = ["snowflake", "bigquery", "databricks", "postgres", "mssql"];
 
@@ -289,4 +289,27 @@ fn sql_servers_driver_stops_at_what_no_try_can_help_and_publishes_nothing() {
         "{log}"
     );
     assert!(!log.contains("try 2"), "{log}");
+}
+
+#[test]
+fn a_check_shows_every_column_as_each_target_will_have_it() {
+    let database = Database::new(Dialect::Postgres);
+    database.run("CREATE TABLE goods (id bigint PRIMARY KEY, price numeric(38,38), made timestamptz, sizes text[]);");
+    let scenario = Scenario::new();
+    let arguments = ["--table", "goods", "--check", "--target", "snowflake,bigquery,postgres"];
+    let run = scenario.extract(&database.url(), &arguments).exits(0);
+    let told = &run.json["tables"][0]["targets"];
+    for (target, column, kind) in [
+        ("snowflake", "id", "NUMBER(19,0)"),
+        ("bigquery", "id", "INT64"),
+        ("postgres", "id", "bigint"),
+        ("snowflake", "price", "refused: column \"price\" is decimal(38,38)"),
+        ("snowflake", "made", "TIMESTAMP_TZ(6)"),
+        ("bigquery", "made", "TIMESTAMP"),
+        ("snowflake", "sizes", "VARIANT"),
+    ] {
+        let seen = told[target][column].as_str().unwrap_or_default();
+        assert!(seen.starts_with(kind), "{target}, {column}: {seen} instead of {kind}");
+    }
+    assert!(all_files(&scenario.output()).is_empty());
 }

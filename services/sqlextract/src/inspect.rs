@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use sqlextract_model::{
-    ByteSize, ColumnMapping, Compression, ExtractionRequest, Failure, FileFormat, Format, OnLossy, RequestedTable,
-    Result, Selection, SourceFacts, TableFacts,
+    ByteSize, ColumnMapping, Compression, Dialect, ExtractionRequest, Failure, FileFormat, Format, OnLossy, Platform,
+    RequestedTable, Result, Selection, SourceFacts, TableFacts,
 };
 use sqlextract_planner::{PlannedTable, plan_table};
 use sqlextract_source::Source;
@@ -28,7 +28,11 @@ pub(crate) struct Inspected {
 #[derive(Debug)]
 pub(crate) struct Inspection {
     source: String,
+    dialect: Dialect,
     shared_snapshot: bool,
+    format: FileFormat,
+    /// Whose column types are shown too.
+    targets: Vec<Platform>,
     pub(crate) tables: Vec<Inspected>,
 }
 
@@ -73,7 +77,8 @@ pub(crate) async fn dry_run(args: &ExtractArgs, file: &SettingsFile) -> Result<I
         args.place.allow_plaintext,
         variable,
     )?;
-    let destination = choose_destination(file, args.place.output.as_deref(), false, false)?;
+    let output = args.place.output.as_deref();
+    let destination = choose_destination(file, output, args.place.allow_plaintext, args.place.single_writer)?;
     let placeholders = Placeholders::at(chrono::Utc::now());
     let request = request::build(
         args,
@@ -123,7 +128,10 @@ async fn plan_all(source: &dyn Source, request: &ExtractionRequest) -> Result<In
     }
     Ok(Inspection {
         source: request.source.clone(),
+        dialect: source.dialect(),
         shared_snapshot: snapshot.is_some(),
+        format: request.format,
+        targets: request.targets.iter().map(|target| target.platform).collect(),
         tables,
     })
 }
@@ -200,7 +208,7 @@ impl Inspection {
         text
     }
 
-    /// The type of every column in source and chunk.
+    /// The type of every column in source, chunk and each target.
     pub(crate) fn check_text(&self) -> String {
         let mut text = String::new();
         for table in &self.tables {
@@ -208,6 +216,9 @@ impl Inspection {
             match &table.plan {
                 Ok(plan) => plan.columns.iter().for_each(|column| {
                     let _ = writeln!(text, "  {}", column_line(column));
+                    for platform in &self.targets {
+                        let _ = writeln!(text, "    {platform}: {}", self.in_target(*platform, column));
+                    }
                 }),
                 Err(refused) => {
                     let _ = writeln!(text, "  refused: {refused}");
@@ -221,9 +232,30 @@ impl Inspection {
         text
     }
 
+    /// The column's type in a target's table, or why it has none and what helps.
+    fn in_target(&self, platform: Platform, column: &ColumnMapping) -> String {
+        match sqlextract_ingest_sql::column_type(platform, self.dialect, self.format, column) {
+            Ok(kind) => kind,
+            Err(refused) => format!("refused: {refused}; {}", refused.action()),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
-        let tables: Vec<Value> = self.tables.iter().map(inspected_json).collect();
+        let tables: Vec<Value> = self.tables.iter().map(|table| self.table_json(table)).collect();
         json!({"source": self.source, "shared_snapshot": self.shared_snapshot, "tables": tables})
+    }
+
+    fn table_json(&self, table: &Inspected) -> Value {
+        let mut value = inspected_json(table);
+        if let Ok(plan) = &table.plan {
+            for platform in &self.targets {
+                let kind = |column| (column, self.in_target(*platform, column));
+                let kinds = plan.columns.iter().map(kind);
+                let kinds: serde_json::Map<_, _> = kinds.map(|(c, kind)| (c.name.clone(), json!(kind))).collect();
+                value["targets"][platform.as_str()] = Value::Object(kinds);
+            }
+        }
+        value
     }
 }
 

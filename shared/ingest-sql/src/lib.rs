@@ -24,12 +24,15 @@ mod quote;
 mod script;
 mod snowflake;
 
-use sqlextract_model::{Digest, FileFormat, Manifest, ManifestEntry, Platform, Result, Target};
+use sqlextract_model::{
+    ColumnMapping, Dialect as Source, Digest, FileFormat, Manifest, ManifestEntry, Platform, Result, Target,
+};
 
 pub use options::{Case, Mode, OnError, ScriptOptions, TargetOptions};
 pub use script::Script;
 
-use plan::Dialect;
+use facts::Facts;
+use plan::{Asked, Dialect};
 
 /// Renders the script that loads a finished extraction into `target`. Equal arguments give equal bytes.
 ///
@@ -57,6 +60,21 @@ pub fn check_format(platform: Platform, format: FileFormat) -> Result<()> {
         None => Ok(()),
         Some(finding) => Err(finding.about(&format!("`--target {platform}`:")).failure()),
     }
+}
+
+/// The type that a column of `source` will have in the platform's table, as far as its own type decides it: years and
+/// lengths that the platform lacks show when the values are known. For use before an extraction.
+pub fn column_type(platform: Platform, source: Source, format: FileFormat, column: &ColumnMapping) -> Result<String> {
+    let unknown = Facts::new(1, None);
+    let asked = Asked {
+        source,
+        column,
+        format,
+        facts: unknown,
+    };
+    let about = format!("column {:?}", column.name);
+    let kind = dialect(platform).column_type(&asked);
+    kind.map_err(|finding| finding.about(&about).failure())
 }
 
 fn dialect(platform: Platform) -> &'static dyn Dialect {
