@@ -35,13 +35,17 @@ impl Planner {
                 records.create_job_record(&record).await?
             }
         };
+        // Whoever hears that the job is accepted sees none of the failures that it had before.
+        let revived = self.unpark(&job).await?;
         self.announce(EventKind::Accepted, &about, "", about.data()).await?;
-        if let Some(open) = self.active_job(&job) {
-            return self.resume(&records, &open).await;
+        match self.active_job(&job) {
+            Some(_) if revived == 0 => Ok(()),
+            Some(open) => self.refresh(&records, &open).await,
+            None => {
+                let open = self.open(&records, record, request).await?;
+                self.start_round(&open).await
+            }
         }
-        let open = self.open(&records, record, request).await?;
-        self.unpark(&open.record.job).await?;
-        self.start_round(&open).await
     }
 
     /// Asking again is how parked batches are tried again.

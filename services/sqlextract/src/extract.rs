@@ -303,6 +303,7 @@ impl Embedded {
         let body = serde_json::to_vec(request).expect("requests have string keys and serialise without failing");
         let message = Message::new(format!("{job}-request"), body).job(&job);
         queue.publish(&QueueName::Requests, message).await?;
+        let mut accepted = false;
         // How many scripts are still to come; known once the job is complete.
         let mut scripts = None;
         loop {
@@ -310,6 +311,10 @@ impl Embedded {
                 () = self.shutdown.draining().cancelled() => return Ok(self.stopped()),
                 event = next_event(events.as_mut()) => event?,
                 () = tokio::time::sleep(LOOK) => {
+                    // What is parked before is of an earlier run.
+                    if accepted && let Some(failures) = self.parked(&job).await? {
+                        return Ok(failures);
+                    }
                     if let Some(failures) = self.stuck(&job, scripts.is_some()).await? {
                         return Ok(failures);
                     }
@@ -324,6 +329,7 @@ impl Embedded {
                         format!("job {job} was cancelled"),
                     )]);
                 }
+                EventKind::Accepted => accepted = true,
                 EventKind::Completed => scripts = Some(self.scripts_to_come(&event).await?),
                 EventKind::IngestGenerated => scripts = scripts.map(|n: usize| n.saturating_sub(1)),
                 _ => {}
@@ -350,16 +356,21 @@ impl Embedded {
         self.shutdown.cause().and_then(StopCause::failure).into_iter().collect()
     }
 
-    /// The failures of a job that waits for nothing but repair: all that is left is parked. Once the job is complete that is
-    /// the scripter's message, and what stands in the way of its scripts is asked for by name.
+    /// The failures of a job that waits for nothing but repair: all that is left is parked.
+    async fn parked(&self, job: &JobId) -> Result<Option<Vec<Failure>>> {
+        let progress = self.ports.checkpoint.progress(job).await?;
+        Ok(progress
+            .filter(|progress| {
+                let parked = progress.parked.len() as u64;
+                parked > 0 && progress.done + parked >= progress.total
+            })
+            .map(|progress| attach::parked(&progress)))
+    }
+
+    /// Why a message that is no batch was parked. Once the job is complete that is the scripter's, and what stands in the
+    /// way of its scripts is asked for by name.
     async fn stuck(&self, job: &JobId, completed: bool) -> Result<Option<Vec<Failure>>> {
-        let Some(progress) = self.ports.checkpoint.progress(job).await? else {
-            return Ok(None);
-        };
-        let parked = progress.parked.len() as u64;
-        if parked > 0 && progress.done + parked >= progress.total {
-            return Ok(Some(attach::parked(&progress)));
-        }
+        let parked = self.ports.checkpoint.progress(job).await?.map_or(0, |p| p.parked.len());
         if self.ports.queue.depth(&QueueName::Parked).await? > 0 && parked == 0 {
             let refusals = match completed {
                 true => self.scripter.refusals(&EventData::of(job.clone())).await?,
