@@ -199,7 +199,7 @@ fn a_second_run_finds_the_job_in_the_ledger_or_gives_the_same_table_again() {
 
 #[test]
 fn every_target_has_a_page_of_what_it_creates_needs_and_does_not_do() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/targets");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
     for platform in Platform::ALL {
         let page = std::fs::read_to_string(folder.join(format!("{platform}.md"))).unwrap();
