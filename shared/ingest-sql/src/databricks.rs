@@ -78,8 +78,10 @@ impl Dialect for Databricks {
 
     fn how_to_run(&self, plan: &Plan<'_>) -> Vec<String> {
         let mut lines = vec![
-            "Run it in the SQL editor, a notebook or a SQL task of a job, in Unity Catalog (runtime 13.3 or newer). It stops at"
-                .to_owned(),
+            format!(
+                "Run it in the SQL editor, a notebook or a SQL task of a job, in Unity Catalog (runtime {} or newer). It stops at",
+                if plan.options.add_columns { "15.2" } else { "13.3" }
+            ),
             "the first statement that fails.".to_owned(),
             String::new(),
             "Each table is loaded beside its target, counted, and published in one commit. A second run changes nothing:"

@@ -124,12 +124,6 @@ impl TargetOptions {
         {
             return invalid("chunk_size", "expected a size like 200MB");
         }
-        if self.add_columns && platform == Platform::Databricks {
-            return invalid(
-                "add_columns",
-                "not available there: add the columns with ALTER TABLE … ADD COLUMNS",
-            );
-        }
         let keyed = !self.key.is_empty() || !self.keys.is_empty();
         match (self.mode, keyed) {
             (Mode::Merge, false) => invalid("key", "`mode = \"merge\"` needs the columns that identify a row"),

@@ -59,18 +59,25 @@ pub(super) fn table_parts(plan: &Plan<'_>, table: &TablePlan<'_>) -> TableParts 
             sql: names.copy(&names.staging, group, true),
         });
     }
+    let mut before = vec![section("Schema and table.", names.definitions())];
+    if plan.options.add_columns {
+        before.push(section(
+            "Columns that the table does not have: no row is merged, and its schema takes them on.",
+            names.additions(),
+        ));
+    }
+    before.extend([
+        section(
+            "Stops where the table is not what the extraction needs.",
+            names.comparison(),
+        ),
+        section(
+            "Staging table, new: COPY INTO remembers files per table.",
+            names.staging_table(),
+        ),
+    ]);
     TableParts {
-        before: vec![
-            section("Schema and table.", names.definitions()),
-            section(
-                "Stops where the table is not what the extraction needs.",
-                names.comparison(),
-            ),
-            section(
-                "Staging table, new: COPY INTO remembers files per table.",
-                names.staging_table(),
-            ),
-        ],
+        before,
         loads,
         after: vec![
             section("Check: rows per file, then in all.", names.check()),
@@ -102,6 +109,22 @@ impl Names<'_, '_> {
             self.schema,
             self.target,
             lines.join(",\n")
+        )
+    }
+
+    /// `ALTER TABLE … ADD COLUMNS` fails on a column that is there; a merge of nothing does not.
+    fn additions(&self) -> String {
+        let columns: Vec<_> = self
+            .table
+            .columns
+            .iter()
+            .map(|c| format!("  CAST(NULL AS {}) AS {}", c.kind, identifier(&c.name)))
+            .collect();
+        format!(
+            "MERGE WITH SCHEMA EVOLUTION INTO {} AS t\nUSING (SELECT\n{}\n  WHERE 1 = 0) AS s\nON FALSE\n\
+             WHEN NOT MATCHED THEN INSERT *;\n",
+            self.target,
+            columns.join(",\n")
         )
     }
 

@@ -1,6 +1,6 @@
 -- Loads an extraction into Databricks. Written by sqlextract VERSION.
 --
--- Run it in the SQL editor, a notebook or a SQL task of a job, in Unity Catalog (runtime 13.3 or newer). It stops at
+-- Run it in the SQL editor, a notebook or a SQL task of a job, in Unity Catalog (runtime 15.2 or newer). It stops at
 -- the first statement that fails.
 --
 -- Each table is loaded beside its target, counted, and published in one commit. A second run changes nothing:
@@ -24,6 +24,16 @@ CREATE TABLE IF NOT EXISTS `main`.`shop`.`notes` (
   `note` STRING,
   `photo` BINARY
 ) USING DELTA;
+
+-- Columns that the table does not have: no row is merged, and its schema takes them on.
+MERGE WITH SCHEMA EVOLUTION INTO `main`.`shop`.`notes` AS t
+USING (SELECT
+  CAST(NULL AS BIGINT) AS `id`,
+  CAST(NULL AS STRING) AS `note`,
+  CAST(NULL AS BINARY) AS `photo`
+  WHERE 1 = 0) AS s
+ON FALSE
+WHEN NOT MATCHED THEN INSERT *;
 
 -- Stops where the table is not what the extraction needs.
 SELECT assert_true(COUNT(*) = 0, 'shop.notes does not fit: ' || array_join(array_sort(collect_list(difference)), '; ')) AS comparison

@@ -128,7 +128,7 @@ fn rows_are_appended_replaced_or_merged() {
             entries[0].columns[0].count = 2;
             let options = TargetOptions {
                 mode,
-                add_columns: platform != Platform::Databricks,
+                add_columns: true,
                 key: if mode == Mode::Merge {
                     vec!["id".to_owned()]
                 } else {

@@ -149,6 +149,10 @@ fn every_type_of_every_source_has_a_script_on_every_platform() {
                         write(&format!("{platform}-{format}-{source}-{mode}-{number}"), &made);
                     }
                 }
+                let mut adding = options(places(platform, format)[0], Mode::Append, None);
+                adding.target.add_columns = true;
+                let made = script(platform, source, format, &name, &columns, &adding).unwrap();
+                write(&format!("{platform}-{format}-{source}-additions"), &made);
                 if matches!(platform, Platform::Postgres | Platform::Mssql) {
                     let options = options(places(platform, format)[0], Mode::Append, Some(4));
                     let made = script(platform, source, format, &name, &columns, &options).unwrap();
