@@ -26,7 +26,8 @@ check_scripts() {
   local tier=$1 scripts=${CARGO_TARGET_DIR:-$PWD/target}/tmp/scripts failed=0
   script_checkers "$tier"
   rm -rf "$scripts"
-  cargo test --locked --quiet -p sqlextract-ingest-sql --test scripts >/dev/null
+  # Of the whole workspace, so that features are those of every other build and nothing is compiled twice.
+  cargo test --locked --quiet --workspace --test scripts >/dev/null
   "$checkers_folder/venv/bin/python" tests/checkers/check.py "$tier" "$scripts" shared/ingest-sql/tests/golden || failed=1
   "$checkers_folder/snowflake/bin/python" -W ignore tests/checkers/execute_snowflake.py || failed=1
   return $failed

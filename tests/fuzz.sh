@@ -17,7 +17,7 @@ fuzz() {
   local found=$target/fuzz/found broken=$target/fuzz/broken
   cpp_compiler
   step "fuzz targets"
-  cargo clippy --locked -p sqlextract-fuzz --features libfuzzer --all-targets -- -D warnings
+  cargo clippy --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-copy --bin fuzz-records -- -D warnings
   # The wrapper instruments the workspace's own crates; dependencies are those of every other build.
   CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTC_WORKSPACE_WRAPPER=$PWD/tests/fuzz/coverage-rustc \
     cargo build --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-copy --bin fuzz-records
