@@ -69,7 +69,7 @@ def main():
     folder.mkdir(parents=True)
     folder = folder.resolve()
     urls = prepare(selected, folder)
-    s3 = contenders.S3Server(folder / "s3")
+    s3 = contenders.S3Server(folder / "s3") if any(work.name.endswith("s3") for work in selected) else None
     told = []
     try:
         for work in selected:
@@ -77,7 +77,8 @@ def main():
             told.append(measure(work, urls[work.kind], folder, s3))
             print(report.text(told[-1:]), flush=True)
     finally:
-        s3.stop()
+        if s3:
+            s3.stop()
     shutil.rmtree(folder)
     command = " ".join(["tests/run bench", *sys.argv[1:]])
     report.write(told, OUT, datetime.date.today().isoformat(), command)
