@@ -39,7 +39,8 @@ impl Planner {
         let revived = self.unpark(&job).await?;
         self.announce(EventKind::Accepted, &about, "", about.data()).await?;
         match self.active_job(&job) {
-            Some(_) if revived == 0 => Ok(()),
+            Some(open) if revived == 0 && open.has_begun() => Ok(()),
+            // Its round is to begin anew, or never began: opening it failed half-way.
             Some(open) => self.refresh(&records, &open).await,
             None => {
                 let open = self.open(&records, record, request).await?;

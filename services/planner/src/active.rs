@@ -1,7 +1,7 @@
 //! A job that this planner holds open: its plans, its snapshot, and where its batches lie in the fan-out's order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sqlextract_model::{BatchIndex, Epoch, JobRecord, TablePlan};
 use sqlextract_source::Snapshot;
@@ -16,6 +16,8 @@ pub(crate) struct ActiveJob {
     pub(crate) snapshot: Option<Arc<dyn Snapshot>>,
     /// The round of the fan-out that is under way, drawn by lot: ticks of others drive nothing.
     pub(crate) round: u64,
+    /// Whether the round's first tick is held. Until then nothing drives the job, however open it is.
+    begun: AtomicBool,
     /// Where the round has come to, so that a tick that comes twice publishes once.
     reached: AtomicU64,
 }
@@ -73,8 +75,17 @@ impl ActiveJob {
             epoch,
             snapshot,
             round,
+            begun: AtomicBool::new(false),
             reached: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
     }
 
     pub(crate) fn reached(&self) -> u64 {

@@ -22,6 +22,8 @@ struct TickFacts {
     /// `None` where the checkpoint does not know the job.
     progress: Option<Progress>,
     epoch: Epoch,
+    /// Whether anything drives the job: a tick of its round, this one included.
+    begun: bool,
     /// The round that this planner drives, and how far it is.
     round: u64,
     reached: u64,
@@ -36,7 +38,8 @@ enum TickDecision {
     Announce,
     /// The epoch's snapshot is gone: open the next epoch.
     Reopen,
-    /// The checkpoint does not know the job: give it storage's truth, and start over with what is missing.
+    /// The checkpoint does not know the job, or no round of it has begun since it was opened: give the checkpoint
+    /// storage's truth, and start over with what is missing.
     Refresh,
     Finish,
     Cancel,
@@ -62,6 +65,10 @@ fn decide(tick: &TickMessage, facts: &TickFacts, page: u64) -> TickDecision {
     };
     if progress.done >= progress.total {
         return TickDecision::Finish;
+    }
+    // What opened the job failed before it began a round, and only came again.
+    if !facts.begun {
+        return TickDecision::Refresh;
     }
     // A look drives nothing, and neither does a tick of another round or one that was worked off already.
     if tick.round != facts.round || tick.position < facts.reached || tick.position >= facts.batches {
@@ -103,12 +110,17 @@ impl Planner {
         let Some(open) = self.active_job(&tick.job) else {
             return self.work_off_unknown(&records).await;
         };
+        if tick.round == open.round {
+            // It is here, whatever was answered when it was published.
+            open.begin();
+        }
         // Only this planner ends a job that it holds; others' orders are found by the sweeper.
         let facts = TickFacts {
             outcome: false,
             cancelled: tick.round == 0 && records.cancelled().await?,
             progress: self.ports.checkpoint.progress(&tick.job).await?,
             epoch: open.epoch,
+            begun: open.has_begun(),
             round: open.round,
             reached: open.reached(),
             batches: open.batches(),
@@ -229,6 +241,7 @@ mod tests {
             cancelled: false,
             progress: Some(progress),
             epoch: Epoch(2),
+            begun: true,
             round: 7,
             reached: 0,
             batches: 100,
@@ -265,6 +278,16 @@ mod tests {
             ),
             TickDecision::Refresh
         );
+    }
+
+    #[test]
+    fn a_job_whose_round_never_began_is_begun_by_whatever_comes_again() {
+        let idle = TickFacts {
+            begun: false,
+            ..facts(10)
+        };
+        assert_eq!(decide(&look(None), &idle, 64), TickDecision::Refresh);
+        assert_eq!(decide(&look(Some(1)), &idle, 64), TickDecision::Refresh);
     }
 
     #[test]

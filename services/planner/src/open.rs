@@ -128,7 +128,9 @@ impl Planner {
         let destination = open.record.request.destination.clone();
         let job = open.record.job.clone();
         self.publish_tick(&TickMessage::start(job, destination, open.round, open.done()))
-            .await
+            .await?;
+        open.begin();
+        Ok(())
     }
 
     pub(crate) async fn publish_tick(&self, tick: &TickMessage) -> Result<()> {

@@ -72,6 +72,9 @@ impl Planner {
         let Some(progress) = self.ports.checkpoint.progress(job).await? else {
             return self.refresh(&records, &open).await;
         };
+        if !open.has_begun() {
+            return self.refresh(&records, &open).await;
+        }
         if self.snapshot_is_lost(&open).await? {
             let mut tick = TickMessage::look(job.clone(), open.record.request.destination.clone());
             tick.lost = Some(open.epoch);
