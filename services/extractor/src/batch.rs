@@ -8,7 +8,7 @@ use sqlextract_model::{
     BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Verdict, settlement_for, utc_now};
+use sqlextract_runtime::{Verdict, settlement_for};
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,8 @@ impl Extractor {
                 let (plan, batch) = self.plans.batch(&records, message).await?;
                 let stop = self.shutdown.at_once().child_token();
                 let commit = tokio::select! {
+                    // An attempt that has ended counts, whatever was ordered in the same instant.
+                    biased;
                     commit = self.extract_and_commit(&records, message, &plan, &batch, &stop) => commit,
                     never = stop_when_cancelled(&records, &stop) => match never {},
                 };
@@ -141,7 +143,7 @@ impl Extractor {
         data.batch = Some(message.batch);
         data.failures.push(failure.clone());
         let about = format!("{}/{}/{}", message.segment, message.generation, message.batch.0);
-        let event = Event::new(EventKind::BatchParked, &about, utc_now(), data);
+        let event = Event::new(EventKind::BatchParked, &about, self.ports.surroundings.utc_now(), data);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let source: String = message
             .source

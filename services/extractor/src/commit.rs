@@ -1,9 +1,7 @@
 //! The commit: upload, commit record, checkpoint, publish. The order is the guarantee.
 
 use sqlextract_checkpoint::Completion;
-use sqlextract_model::{
-    AttemptId, Batch, BatchMessage, Code, CommitRecord, Failure, ObjectKey, Result, TablePlan, TickMessage,
-};
+use sqlextract_model::{AttemptId, Batch, BatchMessage, CommitRecord, ObjectKey, Result, TablePlan, TickMessage};
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +19,7 @@ impl Extractor {
         batch: &Batch,
         stop: &CancellationToken,
     ) -> Result<Option<CommitRecord>> {
-        let attempt = AttemptId(random()?);
+        let attempt = AttemptId(self.ports.surroundings.random()?);
         let extracted = self.extract(records, message, plan, (batch, attempt), stop).await?;
         let record = CommitRecord {
             version: 1,
@@ -82,11 +80,4 @@ fn look(message: &BatchMessage) -> TickMessage {
 
 fn full_key(message: &BatchMessage, relative: &str) -> Option<ObjectKey> {
     ObjectKey::parse(&format!("{}{relative}", ObjectKey::job_prefix(&message.job)))
-}
-
-fn random() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Failure::new(Code::PreflightFailed, "the system gives no random bytes").because(e))?;
-    Ok(u64::from_le_bytes(bytes))
 }

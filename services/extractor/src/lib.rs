@@ -5,6 +5,7 @@
 
 mod batch;
 mod commit;
+mod encode;
 mod limits;
 mod pipeline;
 mod plans;
@@ -20,6 +21,7 @@ use sqlextract_runtime::{
     Gate, Handler, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
 };
 
+pub use encode::Encoding;
 use limits::JobLimiters;
 use plans::PlanCache;
 
@@ -30,6 +32,7 @@ pub struct ExtractorSettings {
     pub workers: u16,
     /// Encode and upload beside reading, instead of one after the other.
     pub parallel_write: bool,
+    pub encoding: Encoding,
     /// Longest time of one batch, reading to commit.
     pub batch_deadline: Duration,
     pub retry: RetryPolicy,

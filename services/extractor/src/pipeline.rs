@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
-use crate::upload::{ChunkNames, Encoded, Uploader};
+use crate::encode::{Encode, Fed};
+use crate::upload::{ChunkNames, Uploader};
 
 /// What an attempt has put into storage.
 #[derive(Debug)]
@@ -83,24 +84,6 @@ impl Drop for TakenShare<'_> {
     }
 }
 
-/// What reaches the encoder.
-enum Fed {
-    /// With `done`, the reader waits until the record batch is encoded.
-    Rows {
-        rows: RecordBatch,
-        done: Option<oneshot::Sender<()>>,
-    },
-    /// What the encoder holds is to be encoded, and said when nothing of it is left.
-    Drain { done: oneshot::Sender<()> },
-    /// A large row, likewise.
-    Alone {
-        row: RecordBatch,
-        done: oneshot::Sender<()>,
-    },
-    /// The last row is in. A channel that closes without it means that the reader failed.
-    End,
-}
-
 impl Extractor {
     pub(crate) async fn extract(
         &self,
@@ -121,10 +104,10 @@ impl Extractor {
 
         let (feed, fed) = mpsc::channel(1);
         let (encoded_out, encoded) = mpsc::channel(2);
-        let encoder = self.encoder(plan, shares)?;
-        let columns = plan.columns.clone();
-        let encoding =
-            tokio::task::spawn_blocking(move || encode(encoder, Aggregator::new(&columns), fed, encoded_out));
+        let encoding = Encode {
+            encoder: self.encoder(plan, shares)?,
+            aggregator: Aggregator::new(&plan.columns),
+        };
         let mut sink = Sink {
             feed,
             wait: !self.settings.parallel_write,
@@ -141,7 +124,7 @@ impl Extractor {
         let done = tokio::time::timeout(self.settings.batch_deadline, async {
             tokio::try_join!(
                 self.read(message, plan, batch, shares, (&mut sink, stop)),
-                joined(encoding),
+                encoding.run(self.settings.encoding, fed, encoded_out),
                 uploader.run(encoded)
             )
         });
@@ -232,56 +215,6 @@ fn chunk_names(message: &BatchMessage, plan: &TablePlan, attempt: AttemptId) -> 
         batch: message.batch,
         attempt,
         extension: plan.format.extension(),
-    }
-}
-
-/// Runs on a thread of its own until the reader has ended or failed.
-fn encode(
-    mut encoder: ChunkEncoder,
-    mut aggregator: Aggregator,
-    mut fed: mpsc::Receiver<Fed>,
-    encoded: mpsc::Sender<Encoded>,
-) -> Result<Vec<ColumnAggregate>> {
-    let pass = |encoded_now| encoded.blocking_send(encoded_now).map_err(|_| stopped());
-    let mut out = |output| pass(Encoded::Output(output));
-    while let Some(next) = fed.blocking_recv() {
-        match next {
-            Fed::Rows { rows, done } => {
-                aggregator.update(&rows)?;
-                encoder.write(&rows, &mut out)?;
-                if let Some(done) = done {
-                    // The reader may be gone; its own error tells why.
-                    let _ = done.send(());
-                }
-            }
-            Fed::Drain { done } => {
-                encoder.flush(&mut out)?;
-                pass(Encoded::Drained(done))?;
-            }
-            Fed::Alone { row, done } => {
-                aggregator.update(&row)?;
-                encoder.write_alone(row, &mut out)?;
-                pass(Encoded::Drained(done))?;
-            }
-            Fed::End => {
-                encoder.finish(&mut out)?;
-                return Ok(aggregator.finish());
-            }
-        }
-    }
-    Err(stopped())
-}
-
-/// Another stage has failed, and its error is the one that is told.
-fn stopped() -> Failure {
-    Failure::new(Code::Defect, "the pipeline stopped before its end")
-}
-
-async fn joined<T>(task: tokio::task::JoinHandle<Result<T>>) -> Result<T> {
-    match task.await {
-        Ok(Err(failure)) if failure == stopped() => std::future::pending().await,
-        Ok(result) => result,
-        Err(panic) => Err(Failure::new(Code::Defect, "encoding panicked").because(panic)),
     }
 }
 

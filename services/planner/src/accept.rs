@@ -6,7 +6,6 @@ use sqlextract_model::{
     Code, EventKind, ExtractionRequest, Failure, JobId, JobRecord, JobTable, Relation, Result, Selection, TableFacts,
     segments,
 };
-use sqlextract_runtime::utc_now;
 use sqlextract_storage::{JobRecords, RequestClaim};
 
 use crate::Planner;
@@ -139,7 +138,7 @@ impl Planner {
             request: request.clone(),
             source: identity,
             tables,
-            accepted_at: utc_now(),
+            accepted_at: self.ports.surroundings.utc_now(),
         })
     }
 }

@@ -5,7 +5,6 @@ use sqlextract_model::{
     Result,
 };
 use sqlextract_queue::Message;
-use sqlextract_runtime::utc_now;
 use sqlextract_storage::{JobRecords, Stored};
 
 use crate::Planner;
@@ -73,7 +72,7 @@ impl About {
 impl Planner {
     /// `what` tells events of one kind about one job apart.
     pub(crate) async fn announce(&self, kind: EventKind, about: &About, what: &str, data: EventData) -> Result<()> {
-        let event = Event::new(kind, what, utc_now(), data);
+        let event = Event::new(kind, what, self.ports.surroundings.utc_now(), data);
         let last = match &event.data.table {
             Some(table) => word(&table.to_string()),
             None => word(event.data.job.as_str()),

@@ -1,13 +1,12 @@
 //! Finishing a job: storage is compared with the plan, orphans are swept, the outcome is written once and told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlextract_model::{
     BatchIndex, Code, CommitRecord, Failure, JobRecord, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome,
     Range, Result, TablePlan,
 };
-use sqlextract_runtime::utc_now;
 use sqlextract_storage::{JobRecords, Stored};
 
 use crate::Planner;
@@ -148,7 +147,7 @@ impl Planner {
         let manifest = builder.finish(
             outcome,
             pages,
-            utc_now(),
+            self.ports.surroundings.utc_now(),
             self.settings.created_by.clone(),
             self.settings.single_writer,
         );
@@ -167,9 +166,9 @@ struct Chunk {
 }
 
 /// Every object under `data/`, by its key relative to the job; refuses what is not ours.
-async fn chunk_sizes(records: &JobRecords) -> Result<HashMap<String, Chunk>> {
+async fn chunk_sizes(records: &JobRecords) -> Result<BTreeMap<String, Chunk>> {
     let listed = records.chunks().await?;
-    let mut sizes = HashMap::with_capacity(listed.len());
+    let mut sizes = BTreeMap::new();
     for object in listed {
         match ObjectKey::parse(&object.key) {
             Some(key @ ObjectKey::Chunk { .. }) => {
@@ -194,7 +193,7 @@ async fn chunk_sizes(records: &JobRecords) -> Result<HashMap<String, Chunk>> {
 }
 
 /// Takes the record's chunks out of the listing; fails where one is not there as recorded.
-fn claim_chunks(sizes: &mut HashMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
+fn claim_chunks(sizes: &mut BTreeMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
     for chunk in &commit.chunks {
         match sizes.remove(&chunk.key) {
             Some(found) if found.bytes == chunk.bytes => {}

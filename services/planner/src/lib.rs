@@ -23,7 +23,7 @@ mod sweep;
 mod tables;
 mod turns;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ pub struct Planner {
     ports: Arc<Ports>,
     settings: PlannerSettings,
     progress: Arc<dyn ProgressSink>,
-    active: Mutex<HashMap<JobId, Arc<ActiveJob>>>,
+    active: Mutex<BTreeMap<JobId, Arc<ActiveJob>>>,
     turns: Turns,
     /// Finished jobs whose outcome was told by this process and that may have attempts under way.
     told: Mutex<HashSet<JobId>>,
@@ -93,7 +93,7 @@ impl Planner {
             ports,
             settings,
             progress,
-            active: Mutex::new(HashMap::new()),
+            active: Mutex::default(),
             turns: Turns::default(),
             told: Mutex::default(),
             openings: Semaphore::new(usize::from(REQUESTS_AT_ONCE)),
@@ -155,14 +155,4 @@ impl Planner {
     fn deactivate(&self, job: &JobId) {
         self.active.lock().expect("no holder of this lock panics").remove(job);
     }
-}
-
-/// 64 random bits that are not 0.
-fn random() -> Result<u64> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|e| {
-        let text = "the system gives no random bytes";
-        sqlextract_model::Failure::new(sqlextract_model::Code::PreflightFailed, text).because(e)
-    })?;
-    Ok(u64::from_le_bytes(bytes).max(1))
 }

@@ -8,15 +8,14 @@ use sqlextract_model::{
     OnSnapshotLost, Result, SnapshotEvidence, TablePlan, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::utc_now;
 use sqlextract_source::{Snapshot, Source};
 use sqlextract_storage::{JobRecords, Stored};
 
+use crate::Planner;
 use crate::active::{ActiveJob, ActiveTable, DoneSet};
 use crate::announce::About;
 use crate::epoch::{Standing, TableStanding, standing};
 use crate::tables::TableToPlan;
-use crate::{Planner, random};
 
 /// A table as storage shows it before the epoch opens.
 struct Found {
@@ -49,7 +48,7 @@ impl Planner {
             true => None,
             false => take_snapshot(source.as_ref(), record.request.consistency).await?,
         };
-        let epoch = create_epoch(records, snapshot.as_deref()).await?;
+        let epoch = create_epoch(records, snapshot.as_deref(), self.ports.surroundings.utc_now()).await?;
         let standings = standings(&found, epoch.evidence.as_ref(), asked.on_snapshot_lost)?;
         if standings.iter().any(|s| s.lost_its_snapshot()) {
             self.announce_epoch(EventKind::SnapshotLost, &record, epoch.epoch)
@@ -87,7 +86,13 @@ impl Planner {
                 }
             });
         }
-        let open = self.activate(ActiveJob::new(record, tables, epoch.epoch, snapshot, random()?));
+        let open = self.activate(ActiveJob::new(
+            record,
+            tables,
+            epoch.epoch,
+            snapshot,
+            self.ports.surroundings.random()?,
+        ));
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
         self.announce_epoch(EventKind::Planned, &open.record, open.epoch)
@@ -118,7 +123,13 @@ impl Planner {
             });
         }
         let (record, snapshot) = (open.record.clone(), open.snapshot.clone());
-        let open = self.activate(ActiveJob::new(record, tables, open.epoch, snapshot, random()?));
+        let open = self.activate(ActiveJob::new(
+            record,
+            tables,
+            open.epoch,
+            snapshot,
+            self.ports.surroundings.random()?,
+        ));
         self.begin_checkpoint(&open).await?;
         self.start_round(&open).await
     }
@@ -182,11 +193,11 @@ async fn find_tables(records: &JobRecords, record: &JobRecord) -> Result<Vec<Fou
 }
 
 /// Stores the next epoch; another process may have taken its number.
-async fn create_epoch(records: &JobRecords, snapshot: Option<&dyn Snapshot>) -> Result<EpochRecord> {
+async fn create_epoch(records: &JobRecords, snapshot: Option<&dyn Snapshot>, opened_at: String) -> Result<EpochRecord> {
     let mut epoch = EpochRecord {
         epoch: JobRecords::next_epoch(&records.epochs().await?),
         evidence: snapshot.map(|s| s.evidence().clone()),
-        opened_at: utc_now(),
+        opened_at,
     };
     while !records.create_epoch(&epoch).await?.ours {
         epoch.epoch = epoch.epoch.next();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlextract_checkpoint::Progress;
 use sqlextract_model::{Class, Code, EventKind, JobId, JobProgress, Manifest, Result, TickMessage};
 use sqlextract_queue::QueueName;
-use sqlextract_runtime::{Shutdown, seconds_since};
+use sqlextract_runtime::Shutdown;
 use sqlextract_storage::{JobRecords, Stored};
 use tokio::time::Instant;
 
@@ -43,6 +43,7 @@ impl Planner {
         };
         loop {
             tokio::select! {
+                biased;
                 () = shutdown.draining().cancelled() => return Ok(()),
                 () = tokio::time::sleep(rest) => {}
             }
@@ -199,7 +200,8 @@ impl Planner {
             self.announce_outcome(records, stored).await?;
             self.told().insert(job.clone());
         }
-        if seconds_since(&stored.record.finished_at).is_none_or(|age| age >= self.settings.linger.as_secs_f64()) {
+        let age = self.ports.surroundings.seconds_since(&stored.record.finished_at);
+        if age.is_none_or(|age| age >= self.settings.linger.as_secs_f64()) {
             let removed = self.sweep_orphans(records, &stored.record).await?;
             if removed > 0 {
                 tracing::info!(job.id = %job, chunks = removed, "chunks of attempts that came too late are removed");

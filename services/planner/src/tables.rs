@@ -10,7 +10,7 @@ use sqlextract_source::{Probe, ProbeAnswer, Source};
 use sqlextract_storage::{JobRecords, Stored};
 use sqlextract_type_mapping::{MappingOptions, map_table};
 
-use crate::{Planner, random};
+use crate::Planner;
 
 /// Batches of a plan page: what an extractor reads to learn one range.
 const PAGE_BATCHES: usize = 4096;
@@ -62,7 +62,7 @@ impl Planner {
             ..request.clone()
         };
         let planned = plan_table(source.as_ref(), facts, &pace, asked, token).await?;
-        let plan_id = PlanId(random()?);
+        let plan_id = PlanId(self.ports.surroundings.random()?);
         let pages = store_pages(records, plan_id, &planned.split).await?;
         records
             .create_plan(&table_plan(&to_plan, planned, plan_id, pages, token.is_some()))

@@ -10,9 +10,7 @@ use sqlextract_model::{
     Target,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{
-    Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for, utc_now,
-};
+use sqlextract_runtime::{Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for};
 use sqlextract_storage::{JobRecords, Storage};
 
 /// Scripts up to this size travel in their event, unless escaping makes them longer than the second: a message has at most
@@ -116,7 +114,13 @@ impl Scripter {
 
     async fn announce(&self, about: &EventData, target: &Target, location: String, script: String) -> Result<()> {
         let job = &about.job;
-        let event = announcement(about, target.platform, location, script, utc_now());
+        let event = announcement(
+            about,
+            target.platform,
+            location,
+            script,
+            self.ports.surroundings.utc_now(),
+        );
         let routing_key = format!("{}.{}.{job}", event.kind.noun_and_verb(), target.platform);
         let body = serde_json::to_vec(&event).expect("events have string keys and serialise without failing");
         let message = Message::new(event.id, body).job(job);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlextract_checkpoint::Checkpoint;
-use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
+use sqlextract_extractor::{Encoding, Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{
     Code, Event, EventData, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result,
 };
@@ -249,6 +249,7 @@ impl Embedded {
             settings: ExtractorSettings {
                 workers: tuning.workers.ceiling,
                 parallel_write: !args.no_parallel_write,
+                encoding: Encoding::Thread,
                 batch_deadline: Duration::from_secs(24 * 3600),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),

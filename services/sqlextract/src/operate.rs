@@ -9,7 +9,7 @@ mod submit;
 
 use sqlextract_model::{Code, Failure, JobId, Order, OrderData, Result};
 use sqlextract_queue::{Message, Queue, QueueName, RabbitmqQueue, rabbitmq_definitions};
-use sqlextract_runtime::utc_now;
+use sqlextract_runtime::{OperatingSystem, Surroundings};
 
 use crate::ports;
 use crate::report::Failures;
@@ -91,7 +91,7 @@ fn cloud_event<T: serde::Serialize>(id: &str, kind: &str, data: &T) -> Result<Me
         "id": id,
         "source": SENDER,
         "type": kind,
-        "time": utc_now(),
+        "time": OperatingSystem.utc_now(),
         "datacontenttype": "application/json",
         "data": data,
     });

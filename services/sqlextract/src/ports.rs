@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlextract_checkpoint::{Checkpoint, RedisCheckpoint, RedisSettings, SqliteCheckpoint};
 use sqlextract_model::{Code, Dialect, Digest, Failure, Result};
 use sqlextract_queue::{InProcessQueue, RabbitmqQueue, RabbitmqSettings};
-use sqlextract_runtime::{MeteredCheckpoint, MeteredQueue, MeteredStorage, Metrics, Ports};
+use sqlextract_runtime::{MeteredCheckpoint, MeteredQueue, MeteredStorage, Metrics, OperatingSystem, Ports};
 use sqlextract_source::{MysqlSource, PostgresSource, Source, SourceSettings, SqliteSource};
 use sqlextract_storage::{LocalStorage, S3Settings, S3Storage, Storage};
 
@@ -210,6 +210,7 @@ impl Shared {
             )),
             sources,
             destinations: destinations.collect(),
+            surroundings: Arc::new(OperatingSystem),
         }
     }
 }
@@ -225,5 +226,6 @@ pub(crate) fn embedded(
         checkpoint,
         sources: BTreeMap::from([source]),
         destinations: BTreeMap::from([destination]),
+        surroundings: Arc::new(OperatingSystem),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlextract_checkpoint::{Checkpoint, SourceLimits};
-use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
+use sqlextract_extractor::{Encoding, Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{ByteSize, Class, Code, Failure, Result};
 use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
 use sqlextract_runtime::{
@@ -236,6 +236,7 @@ impl Service<'_> {
             settings: ExtractorSettings {
                 workers: tuning.workers.ceiling,
                 parallel_write: true,
+                encoding: Encoding::Thread,
                 batch_deadline: self.batch_deadline()?,
                 retry,
                 created_by: CREATED_BY.to_owned(),

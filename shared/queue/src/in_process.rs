@@ -78,7 +78,10 @@ impl Lanes {
     fn subscribers(&self) -> Vec<QueueName> {
         let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let events = by_name.keys().filter(|name| matches!(name, QueueName::Events { .. }));
-        events.cloned().collect()
+        let mut events: Vec<QueueName> = events.cloned().collect();
+        // Always in the same order, so that a run can be repeated.
+        events.sort_by_cached_key(ToString::to_string);
+        events
     }
 
     async fn publish(&self, queue: &QueueName, message: Message) -> Result<()> {

@@ -18,7 +18,7 @@ pub mod trace;
 mod workers;
 
 pub use budget::{MemoryBudget, Reservation, Share};
-pub use clock::{seconds_since, utc_now};
+pub use clock::{OperatingSystem, Surroundings};
 pub use health::{Health, HealthServer};
 pub use machine::{Machine, MachineLimits};
 pub use metered::{MeteredCheckpoint, MeteredProgress, MeteredQueue, MeteredStorage};

@@ -9,13 +9,16 @@ use sqlextract_queue::Queue;
 use sqlextract_source::Source;
 use sqlextract_storage::Storage;
 
-/// Queue, checkpoint, and the sources and destinations that messages name.
+use crate::Surroundings;
+
+/// Queue, checkpoint, the sources and destinations that messages name, and the surroundings.
 #[derive(Debug, Clone)]
 pub struct Ports {
     pub queue: Arc<dyn Queue>,
     pub checkpoint: Arc<dyn Checkpoint>,
     pub sources: BTreeMap<String, Arc<dyn Source>>,
     pub destinations: BTreeMap<String, Arc<dyn Storage>>,
+    pub surroundings: Arc<dyn Surroundings>,
 }
 
 impl Ports {

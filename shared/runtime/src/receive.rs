@@ -114,6 +114,7 @@ async fn next_delivery(
 
 async fn rest(delay: Duration, shutdown: &Shutdown) {
     tokio::select! {
+        biased;
         () = shutdown.draining().cancelled() => {}
         () = tokio::time::sleep(delay) => {}
     }

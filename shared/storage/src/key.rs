@@ -1,4 +1,4 @@
-//! What both adapters demand of keys before anything touches the store.
+//! What all adapters demand of keys before anything touches the store.
 
 use sqlextract_model::{Code, Failure, Result};
 
@@ -8,7 +8,7 @@ pub(crate) const OWN_SEGMENT: &str = ".sqlextract";
 const LONGEST_KEY_BYTES: usize = 1024;
 
 /// Accepts a relative, `/`-separated key that stays below the destination's root.
-pub(crate) fn check_key(key: &str) -> Result<()> {
+pub fn check_key(key: &str) -> Result<()> {
     match key_problem(key) {
         None => Ok(()),
         Some(problem) => Err(refusal("object key", key, problem)),
@@ -16,7 +16,7 @@ pub(crate) fn check_key(key: &str) -> Result<()> {
 }
 
 /// Accepts the beginning of such a key; the last segment may be cut anywhere, or be empty.
-pub(crate) fn check_prefix(prefix: &str) -> Result<()> {
+pub fn check_prefix(prefix: &str) -> Result<()> {
     let (folders, begun) = prefix.rsplit_once('/').unwrap_or(("", prefix));
     let problem = match (prefix.contains('/'), begun) {
         (true, _) => key_problem(folders).or_else(|| text_problem(begun)),

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sqlextract_model::{Digest, Result};
 
+pub use key::{check_key, check_prefix};
 pub use local::LocalStorage;
 pub use records::{JobRecords, RequestClaim, Stored};
 pub use s3::{Checksum, S3Credentials, S3Settings, S3Storage};

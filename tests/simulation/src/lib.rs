@@ -1,17 +1,27 @@
-//! The services on ports that misbehave by a seed: they delay, double, lose answers after acting, fail and forget; and
-//! each service is a process whose tasks end between two awaits.
+//! The services on ports that misbehave by a seed: they are late, double, reorder, lose answers after acting, fail and
+//! forget; and each service is a process that dies at a chosen await.
 //!
-//! The seed decides what goes wrong and how often. Calls run at the same time, so that the same seed need not meet the
-//! same calls twice; a seed that failed is kept and run again many times.
+//! Everything runs on one thread and on a clock that stands still while somebody works. The order of what happens is
+//! decided by the seed alone, so that a seed that failed fails again.
 
 mod chance;
 mod checkpoint;
+mod memory_checkpoint;
+mod process;
 mod queue;
+mod script;
+mod source;
 mod storage;
+mod trace;
+mod wire;
 mod world;
 
 pub use chance::Chance;
 pub use checkpoint::FaultyCheckpoint;
+pub use memory_checkpoint::MemoryCheckpoint;
 pub use queue::FaultyQueue;
-pub use storage::FaultyStorage;
+pub use source::{FaultySource, StillSource};
+pub use storage::{FaultyStorage, MemoryStorage};
+pub use trace::Trace;
+pub use wire::{Faults, GivenSurroundings, Life, Wire};
 pub use world::{End, Planted, World};

@@ -1,39 +1,41 @@
-//! Services as processes, and a job from request to outcome among them.
+//! A job from request to outcome, among services that die and ports that misbehave, as a seed has it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
-use std::path::Path;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{
     Code, Compression, Consistency, Event, ExtractionRequest, Failure, FileFormat, Format, JobId, ObjectKey, OnLossy,
     OnSnapshotLost, Outcome, RequestedTable, Result, Selection,
 };
-use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
-use sqlextract_queue::{InProcessQueue, Message, Queue, QueueName, Settlement};
-use sqlextract_runtime::{Gate, MemoryBudget, NoProgress, Ports, RateLimit, RateLimiter, RetryPolicy, Shutdown};
-use sqlextract_scripter::Scripter;
-use sqlextract_source::{Source, SourceSettings, SqliteSource};
-use sqlextract_storage::{JobRecords, LocalStorage, Storage};
-use tokio::runtime::{Builder, Runtime};
+use sqlextract_queue::{InProcessQueue, Message, QueueName, Receiver, Settlement};
+use sqlextract_source::Source;
+use sqlextract_storage::JobRecords;
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Chance, FaultyCheckpoint, FaultyQueue, FaultyStorage};
+use crate::process::{DESTINATION, Process, ROLES, SOURCE, Surviving};
+use crate::script::{Script, Strike};
+use crate::{Chance, GivenSurroundings, Life, MemoryCheckpoint, MemoryStorage, Trace, Wire};
 
-const SOURCE: &str = "shop";
-const DESTINATION: &str = "lake";
-const PATIENCE: Duration = Duration::from_secs(60);
-/// With a planted defect a job may never end.
-const PLANTED_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a job may take, in the world's own time, which costs nothing while nobody works.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the world looks at its processes and at the job.
+const LOOK: Duration = Duration::from_millis(2);
+const STALL_AFTER: Duration = Duration::from_millis(150);
+const NEVER: Duration = Duration::from_secs(24 * 3600);
 
 /// A defect that is put in on purpose: seeds must find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planted {
-    /// Publishes are taken for confirmed that nobody has confirmed.
+    /// Publishes are taken for confirmed that nobody has confirmed, as `wait_for_confirms` takes them.
     Believing,
-    /// Messages are settled before they are handled.
+    /// Messages are settled before they are handled: the ack comes before the commit record.
     SettlingFirst,
+    /// A batch that is committed is settled at once, without repeating what follows its commit.
+    Shortcut,
+    /// A job that the checkpoint store has lost is begun anew with nothing done, instead of from storage.
+    CountingFromZero,
 }
 
 /// How a job ended.
@@ -46,255 +48,251 @@ pub struct End {
     pub told: BTreeSet<String>,
     /// Chunks that are there and named by nothing, and those that are named and not there.
     pub astray: Vec<String>,
+    /// Somebody cancelled the job, so that it may have ended so.
+    pub cancelled: bool,
 }
 
-/// What outlives the processes, and the processes.
+/// The world of one seed.
 #[derive(Debug)]
 pub struct World {
-    chance: Arc<Chance>,
+    seed: u64,
     planted: Option<Planted>,
-    queue: Arc<dyn Queue>,
-    checkpoint: Arc<FaultyCheckpoint>,
-    storage: Arc<dyn Storage>,
-    database: std::path::PathBuf,
-    observer: Runtime,
-    processes: Vec<Runtime>,
+    source: Arc<dyn Source>,
+    trace: Arc<Trace>,
+}
+
+impl World {
+    /// Over a database that nobody changes, with a table `orders`.
+    pub fn new(seed: u64, source: Arc<dyn Source>, planted: Option<Planted>) -> Self {
+        Self {
+            seed,
+            planted,
+            source,
+            trace: Arc::default(),
+        }
+    }
+
+    /// Keeps every event of its trace.
+    #[must_use]
+    pub fn keeping(mut self) -> Self {
+        self.trace = Arc::new(Trace::keeping());
+        self
+    }
+
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Asks for the table in batches of so many rows, and waits for the outcome and the last sweep.
+    ///
+    /// One thread runs everything on a clock that stands still while somebody works, so that the same seed takes the
+    /// same course.
+    pub fn run(&self, batch_rows: u64) -> Result<End> {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
+        let runtime = runtime.map_err(|e| defect("a runtime does not start", e))?;
+        runtime.block_on(async {
+            let mut course = Course::begin(self);
+            course.run(&request(batch_rows)).await
+        })
+    }
+}
+
+/// A world that has begun.
+struct Course {
+    script: Script,
+    surviving: Surviving,
+    checkpoint: Arc<MemoryCheckpoint>,
+    wire: Wire,
+    processes: Vec<Process>,
+    cancelled: bool,
+    begun: Instant,
+}
+
+impl Course {
+    fn begin(world: &World) -> Self {
+        let (chance, begun) = (Arc::new(Chance::new(world.seed)), Instant::now());
+        let script = Script::of(world.seed, &chance);
+        let checkpoint = Arc::new(MemoryCheckpoint::with_a_past());
+        let surviving = Surviving {
+            queue: Arc::new(InProcessQueue::new(4096)),
+            checkpoint: Arc::clone(&checkpoint) as _,
+            storage: Arc::new(MemoryStorage::default()),
+            source: Arc::clone(&world.source),
+            surroundings: Arc::new(GivenSurroundings {
+                begun,
+                chance: Arc::clone(&chance),
+            }),
+            planted: world.planted,
+            stall_after: if script.unswept { NEVER } else { STALL_AFTER },
+        };
+        let wire = Wire {
+            process: "world",
+            chance,
+            trace: Arc::clone(&world.trace),
+            life: Arc::new(Life::endless()),
+            faults: script.faults,
+        };
+        Self {
+            script,
+            surviving,
+            checkpoint,
+            wire,
+            processes: Vec::new(),
+            cancelled: false,
+            begun,
+        }
+    }
+
+    /// A role's next life.
+    fn begin_process(&mut self, role: usize) -> Process {
+        let life = match self.script.deaths[role].pop() {
+            Some(last) => Life::until(last),
+            None => Life::endless(),
+        };
+        let wire = Wire {
+            process: ROLES[role],
+            life: Arc::new(life),
+            ..self.wire.clone()
+        };
+        Process::begin(role, &self.surviving, &wire)
+    }
+
+    async fn run(&mut self, request: &ExtractionRequest) -> Result<End> {
+        let job = request.job_id();
+        let body = serde_json::to_vec(request).map_err(|e| defect("a request is no JSON", e))?;
+        let queue = Arc::clone(&self.surviving.queue);
+        let subscriber = QueueName::Events {
+            subscriber: "world".to_owned(),
+        };
+        let mut events = queue.receiver(&subscriber, 64).await?;
+        for role in 0..ROLES.len() {
+            let process = self.begin_process(role);
+            self.processes.push(process);
+        }
+        let message = Message::new("request-1", body);
+        queue.publish(&QueueName::Requests, message).await?;
+        let records = JobRecords::new(Arc::clone(&self.surviving.storage), job.clone());
+        loop {
+            self.bury();
+            self.strike(&records).await?;
+            let marked = JobRecords::open_jobs(self.surviving.storage.as_ref()).await?;
+            if self.script.strikes.is_empty() && marked.is_empty() && records.manifest().await?.is_some() {
+                break;
+            }
+            if self.begun.elapsed() > PATIENCE {
+                return Err(defect("the job has not ended in every respect", format!("{marked:?}")));
+            }
+            sleep(LOOK).await;
+        }
+        let told = told(events.as_mut()).await?;
+        self.end(&records, &job, told).await
+    }
+
+    /// Those who died are dropped, and come back.
+    fn bury(&mut self) {
+        for (role, name) in ROLES.into_iter().enumerate() {
+            if self.processes[role].life.dead.is_cancelled() {
+                self.wire.trace.reached("a process died");
+                self.wire.trace.note(format_args!("{name} dies"));
+                let next = self.begin_process(role);
+                std::mem::replace(&mut self.processes[role], next).end();
+            }
+        }
+    }
+
+    async fn strike(&mut self, records: &JobRecords) -> Result<()> {
+        while let Some((when, strike)) = self.script.strikes.first().copied() {
+            if self.begun.elapsed() < when {
+                break;
+            }
+            // What was not accepted yet cannot be cancelled.
+            if strike == Strike::Cancel && records.job_record().await?.is_none() {
+                break;
+            }
+            self.script.strikes.remove(0);
+            self.wire.trace.note(format_args!("{strike:?}"));
+            match strike {
+                Strike::Forget => self.checkpoint.forget(),
+                Strike::ForgetTheLastSecond => self.checkpoint.forget_the_last_second(),
+                Strike::LoseMessages => self.lose_messages().await?,
+                Strike::Cancel => {
+                    self.cancelled = true;
+                    records.cancel().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn lose_messages(&self) -> Result<()> {
+        let batches = QueueName::Batches {
+            source: SOURCE.to_owned(),
+        };
+        for queue in [QueueName::Ticks, batches] {
+            let mut receiver = self.surviving.queue.receiver(&queue, 1).await?;
+            while let Ok(delivery) = timeout(Duration::ZERO, receiver.receive()).await {
+                self.wire.trace.reached("a message was lost");
+                delivery?.settle(Settlement::Done).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(&self, records: &JobRecords, job: &JobId, told: BTreeSet<String>) -> Result<End> {
+        let manifest = records
+            .manifest()
+            .await?
+            .ok_or_else(|| defect("the outcome is gone", job))?
+            .record;
+        let (mut rows, mut entries, mut batches, mut named) = (0, 0, BTreeSet::new(), BTreeSet::new());
+        for page in &manifest.pages {
+            for entry in records.manifest_page(&manifest, page.number).await? {
+                entries += 1;
+                rows += entry.rows;
+                batches.insert(entry.batch.0);
+                let prefix = ObjectKey::job_prefix(job);
+                let chunks = entry.chunks.into_iter();
+                named.extend(chunks.map(|chunk| format!("{prefix}{}", chunk.key)));
+            }
+        }
+        let there: BTreeSet<String> = records.chunks().await?.into_iter().map(|object| object.key).collect();
+        let mut astray: Vec<String> = there.symmetric_difference(&named).cloned().collect();
+        if entries != batches.len() {
+            astray.push(format!("{entries} entries of {} batches", batches.len()));
+        }
+        if manifest.outcome == Outcome::Cancelled {
+            self.wire.trace.reached("a job ended as cancelled");
+        } else if self.cancelled {
+            self.wire.trace.reached("a job was whole before it was cancelled");
+        }
+        Ok(End {
+            outcome: manifest.outcome,
+            rows,
+            batches: batches.len(),
+            told,
+            astray,
+            cancelled: self.cancelled,
+        })
+    }
+}
+
+/// Ids of the events that tell a job's outcome.
+async fn told(events: &mut dyn Receiver) -> Result<BTreeSet<String>> {
+    let mut told = BTreeSet::new();
+    while let Ok(delivery) = timeout(Duration::from_millis(100), events.receive()).await {
+        let delivery = delivery?;
+        let event = serde_json::from_slice::<Event>(&delivery.message().body);
+        let event = event.map_err(|e| defect("an event cannot be read", e))?;
+        if event.data.outcome.is_some() && event.data.table.is_none() {
+            told.insert(event.id.clone());
+        }
+        delivery.settle(Settlement::Done).await?;
+    }
+    Ok(told)
 }
 
 fn defect(what: &str, cause: impl ToString) -> Failure {
     Failure::new(Code::Defect, what).because(cause.to_string())
-}
-
-fn quick() -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: 1000,
-        initial: Duration::from_millis(1),
-        max_delay: Duration::from_millis(10),
-        ..RetryPolicy::default()
-    }
-}
-
-impl World {
-    /// Planner, two extractors and scripter on a folder that is theirs, and a database that nobody changes.
-    pub fn begin(
-        (seed, failing): (u64, u64),
-        folder: &Path,
-        database: &Path,
-        planted: Option<Planted>,
-    ) -> Result<Self> {
-        let chance = Arc::new(Chance::new(seed, failing));
-        let observer = Builder::new_current_thread().enable_all().build();
-        let observer = observer.map_err(|e| defect("a runtime does not start", e))?;
-        let lake = folder.join(DESTINATION);
-        let mut world = Self {
-            queue: Arc::new(InProcessQueue::new(4096)),
-            checkpoint: Arc::new(FaultyCheckpoint::open(folder.to_owned(), Arc::clone(&chance))?),
-            storage: Arc::new(observer.block_on(LocalStorage::open(&lake))?),
-            database: database.to_owned(),
-            observer,
-            processes: Vec::new(),
-            chance,
-            planted,
-        };
-        for role in 0..4 {
-            let process = world.process(role)?;
-            world.processes.push(process);
-        }
-        Ok(world)
-    }
-
-    fn ports(&self, source: Arc<dyn Source>) -> Ports {
-        let storage: Arc<dyn Storage> = Arc::new(FaultyStorage {
-            inner: Arc::clone(&self.storage),
-            chance: Arc::clone(&self.chance),
-        });
-        Ports {
-            queue: Arc::new(FaultyQueue {
-                inner: Arc::clone(&self.queue),
-                chance: Arc::clone(&self.chance),
-                settles_at_once: self.planted == Some(Planted::SettlingFirst),
-                believes: self.planted == Some(Planted::Believing),
-            }),
-            checkpoint: Arc::clone(&self.checkpoint) as _,
-            sources: BTreeMap::from([(SOURCE.to_owned(), source)]),
-            destinations: BTreeMap::from([(DESTINATION.to_owned(), storage)]),
-        }
-    }
-
-    /// A process: a runtime of its own, whose end ends every task at its await.
-    fn process(&self, role: usize) -> Result<Runtime> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.map_err(|e| defect("a runtime does not start", e))?;
-        let settings = SourceSettings {
-            url: format!("sqlite://{}", self.database.display()),
-            allow_plaintext: false,
-            max_connections: 4,
-            connect_timeout: Duration::from_secs(10),
-            lock_timeout: Duration::from_secs(10),
-            statement_timeout: Duration::from_secs(60),
-        };
-        let source: Arc<dyn Source> = Arc::new(runtime.block_on(SqliteSource::open(settings))?);
-        let ports = Arc::new(self.ports(source));
-        let shutdown = Shutdown::new(Duration::ZERO);
-        match role {
-            0 => {
-                let planner = Arc::new(Planner::new(ports, planner_settings(), Arc::new(NoProgress)));
-                runtime.spawn(planner.run(shutdown));
-            }
-            1 => {
-                let scripter = Arc::new(Scripter::new(ports, quick(), Arc::new(NoProgress)));
-                runtime.spawn(scripter.run(shutdown));
-            }
-            _ => {
-                runtime.spawn(Arc::new(extractor(ports, shutdown)).run());
-            }
-        }
-        Ok(runtime)
-    }
-
-    /// Ends a process drawn by lot, or lets the checkpoint store forget; the process comes back.
-    pub fn strike(&mut self) -> Result<()> {
-        let drawn = self.chance.below(5) as usize;
-        if drawn == 4 {
-            return self.checkpoint.forget();
-        }
-        let next = self.process(drawn)?;
-        std::mem::replace(&mut self.processes[drawn], next).shutdown_background();
-        Ok(())
-    }
-
-    fn rest(&self, time: Duration) {
-        self.observer.block_on(async { tokio::time::sleep(time).await });
-    }
-
-    /// Asks, strikes so many times, and waits for the outcome and the last sweep.
-    pub fn run(&mut self, batch_rows: u64, strikes: u32) -> Result<End> {
-        let request = request(batch_rows);
-        let job = request.job_id();
-        let body = serde_json::to_vec(&request).map_err(|e| defect("a request is no JSON", e))?;
-        let queue = Arc::clone(&self.queue);
-        let subscriber = QueueName::Events {
-            subscriber: "world".to_owned(),
-        };
-        let mut events = self.observer.block_on(queue.receiver(&subscriber, 64))?;
-        let asking = queue.publish(&QueueName::Requests, Message::new("request-1", body));
-        self.observer.block_on(asking)?;
-        for _ in 0..strikes {
-            let rest = Duration::from_micros(500 + self.chance.below(20_000));
-            self.rest(rest);
-            self.strike()?;
-        }
-        let records = JobRecords::new(Arc::clone(&self.storage), job.clone());
-        let begun = Instant::now();
-        loop {
-            let marked = self.observer.block_on(JobRecords::open_jobs(self.storage.as_ref()))?;
-            if marked.is_empty() && self.observer.block_on(records.manifest())?.is_some() {
-                break;
-            }
-            let patience = self.planted.map_or(PATIENCE, |_| PLANTED_PATIENCE);
-            if begun.elapsed() > patience {
-                return Err(defect("the job has not ended in every respect", format!("{marked:?}")));
-            }
-            self.rest(Duration::from_millis(3));
-        }
-        let told = self.observer.block_on(async {
-            let mut told = BTreeSet::new();
-            let soon = Duration::from_millis(20);
-            while let Ok(delivery) = tokio::time::timeout(soon, events.receive()).await {
-                let delivery = delivery?;
-                let event = serde_json::from_slice::<Event>(&delivery.message().body);
-                let event = event.map_err(|e| defect("an event cannot be read", e))?;
-                if event.data.outcome.is_some() && event.data.table.is_none() {
-                    told.insert(event.id.clone());
-                }
-                delivery.settle(Settlement::Done).await?;
-            }
-            Ok::<_, Failure>(told)
-        })?;
-        self.observer.block_on(end(&records, &job, told))
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        for process in self.processes.drain(..) {
-            process.shutdown_background();
-        }
-    }
-}
-
-async fn end(records: &JobRecords, job: &JobId, told: BTreeSet<String>) -> Result<End> {
-    let manifest = records
-        .manifest()
-        .await?
-        .ok_or_else(|| defect("the outcome is gone", job))?
-        .record;
-    let (mut rows, mut batches, mut named) = (0, BTreeSet::new(), BTreeSet::new());
-    let mut entries = 0;
-    for page in &manifest.pages {
-        for entry in records.manifest_page(&manifest, page.number).await? {
-            entries += 1;
-            rows += entry.rows;
-            batches.insert(entry.batch.0);
-            named.extend(
-                entry
-                    .chunks
-                    .into_iter()
-                    .map(|chunk| format!("{}{}", ObjectKey::job_prefix(job), chunk.key)),
-            );
-        }
-    }
-    let there: BTreeSet<String> = records.chunks().await?.into_iter().map(|object| object.key).collect();
-    let mut astray: Vec<String> = there.symmetric_difference(&named).cloned().collect();
-    if entries != batches.len() {
-        astray.push(format!("{entries} entries of {} batches", batches.len()));
-    }
-    Ok(End {
-        outcome: manifest.outcome,
-        rows,
-        batches: batches.len(),
-        told,
-        astray,
-    })
-}
-
-fn planner_settings() -> PlannerSettings {
-    PlannerSettings {
-        requests: RequestPolicy::Own,
-        job_window: 4,
-        publish_page: 3,
-        tick_delay: Duration::from_millis(1),
-        sweep_interval: Duration::from_millis(10),
-        stall_after: Duration::from_millis(150),
-        retry: quick(),
-        created_by: "simulation".to_owned(),
-        single_writer: false,
-        adopt: true,
-        max_blocked: Some(Duration::from_secs(3600)),
-        // Longer than a process that was ended may still work on a thread.
-        linger: Duration::from_millis(400),
-    }
-}
-
-fn extractor(ports: Arc<Ports>, shutdown: Shutdown) -> Extractor {
-    let budget = MemoryBudget::new(64 << 20);
-    Extractor::new(ExtractorParts {
-        ports,
-        source: SOURCE.to_owned(),
-        settings: ExtractorSettings {
-            workers: 2,
-            parallel_write: true,
-            batch_deadline: Duration::from_secs(30),
-            retry: quick(),
-            created_by: "simulation".to_owned(),
-            upload_bytes: 0,
-        },
-        shares: budget.shares(NonZeroUsize::new(2).expect("two is not zero")),
-        limiter: RateLimiter::new(RateLimit::default()),
-        gate: Gate::new(2),
-        progress: Arc::new(NoProgress),
-        shutdown,
-    })
 }
 
 fn request(batch_rows: u64) -> ExtractionRequest {

@@ -117,6 +117,7 @@ impl Lane {
                 Err(None) => changed.await,
                 Err(Some(due)) => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = tokio::time::sleep_until(due) => {}
                     }
