@@ -27,7 +27,7 @@ struct SeenJob {
     blocked: Option<Instant>,
 }
 
-/// Whether a job stands still: nothing was done for long enough, nothing that this process knows of waits, something
+/// Whether a job stands still: nothing was done for long enough, no batch that this process knows of waits, something
 /// is owed. What other processes hold is not seen, hence the time.
 fn stands_still(standing: Duration, patience: Duration, owed: u64, waiting: u64) -> bool {
     standing >= patience && owed > 0 && waiting == 0
@@ -104,8 +104,8 @@ impl Planner {
             return self.end_failed(&records, &open.record, failures).await;
         }
         let source = open.record.request.source.clone();
-        let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?
-            + self.ports.queue.depth(&QueueName::Ticks).await?;
+        // Ticks do not count: one that finds its window full comes again and again, even if the batches in it are lost.
+        let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?;
         if stands_still(now.duration_since(since), self.settings.stall_after, owed, waiting) {
             tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");
             seen.remove(job);
