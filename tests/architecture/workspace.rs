@@ -73,9 +73,10 @@ fn pure_crates_depend_on_nothing_that_acts() {
 
 #[test]
 fn each_client_library_has_one_home() {
-    let homes: [(&str, &[&str]); 10] = [
+    let homes: [(&str, &[&str]); 11] = [
         ("lapin", &["sqlextract-queue"]),
         ("sqlx", &["sqlextract-source"]),
+        ("postgres-protocol", &["sqlextract-source"]),
         (
             "rusqlite",
             &["sqlextract-source", "sqlextract-checkpoint", "sqlextract"],

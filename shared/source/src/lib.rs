@@ -151,7 +151,7 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 ///   fit, naming table, column and row. A range that yields no rows is proven so on a second connection. Once `cancel`
 ///   is set it stops within seconds. A connection whose read did not reach its clean end is closed, never reused.
 /// - A row larger than `alone_bytes` is asked for with `admit` before its bytes are taken over, where the database can
-///   tell its size; no value reaches the process that would make a row larger than `row_bytes`.
+///   tell its size; nothing is kept of a row that is larger than `row_bytes`.
 /// - `aggregate` computes what `ColumnAggregate` documents over a whole relation, in SQL, in one instant per table.
 /// - `strain` tells what others feel of the load on the database: sessions of others at work, their waits for locks, the
 ///   lag of replicas; the strongest against what is tolerated. Sessions of this product are never counted, whichever

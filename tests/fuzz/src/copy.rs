@@ -1,9 +1,9 @@
-//! The decoder of PostgreSQL's binary COPY format.
+//! The decoder of PostgreSQL's binary COPY format, and the framing that it comes in.
 
 use arrow::record_batch::RecordBatch;
 use sqlextract_model::{Cast, ChunkType, ColumnMapping, Lossy, Result, TimestampUnit, Wire};
 use sqlextract_source::ReadLimits;
-use sqlextract_source::fuzzing::decode_copy_bytes;
+use sqlextract_source::fuzzing::{decode_copy_bytes, split_messages};
 
 const HEAD: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const MOST_COLUMNS: usize = 8;
@@ -16,7 +16,8 @@ const MOST_COLUMNS: usize = 8;
 /// - largest row, in units of 16 bytes;
 /// - per column its form, and what becomes of values that do not fit (two highest bits).
 ///
-/// The stream is decoded a second time in one piece: slices make no difference.
+/// The stream is decoded a second time in one piece: slices make no difference. Nor do they to the messages that the
+/// stream is taken for.
 ///
 /// # Panics
 ///
@@ -46,6 +47,11 @@ pub fn copy_stream(input: &[u8]) {
     let sliced = decode_copy_bytes(&columns, &bytes, usize::from(*slice) + 1, limits);
     let whole = decode_copy_bytes(&columns, &bytes, usize::MAX, limits);
     holds(&columns, &bytes, limits, &sliced, &whole);
+    let messages = split_messages(stream, usize::from(*slice) + 1);
+    assert!(
+        messages == split_messages(stream, usize::MAX),
+        "slices made a difference to messages"
+    );
 }
 
 fn holds(

@@ -12,6 +12,11 @@ pub(super) enum During {
 
 /// Turns a driver's error into a failure that says `what` could not be done.
 pub(super) fn failure(error: &sqlx::Error, during: During, what: &str) -> Failure {
+    let tls = |words: String| {
+        Failure::new(Code::PreflightFailed, what)
+            .because(words)
+            .remedy("Name the server's authority with `ssl-ca=FILE` in the URL, or choose another `ssl-mode`.")
+    };
     match error {
         sqlx::Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
             Some(e) => {
@@ -20,11 +25,11 @@ pub(super) fn failure(error: &sqlx::Error, during: During, what: &str) -> Failur
             }
             None => Failure::new(Code::SourceProtocol, what).because(database.message()),
         },
+        // A certificate that is refused comes out of the socket.
+        sqlx::Error::Io(io) if io.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) => tls(io.to_string()),
         sqlx::Error::Io(io) if during == During::Connecting => Failure::new(Code::SourceUnreachable, what).because(io),
         sqlx::Error::Io(io) => Failure::new(Code::SourceConnectionLost, what).because(io),
-        sqlx::Error::Tls(tls) => Failure::new(Code::PreflightFailed, what)
-            .because(tls)
-            .remedy("Name the server's authority with `ssl-ca=FILE` in the URL, or choose another `ssl-mode`."),
+        sqlx::Error::Tls(error) => tls(error.to_string()),
         sqlx::Error::Configuration(configuration) => Failure::new(Code::ConfigInvalid, what).because(configuration),
         other => Failure::new(Code::SourceProtocol, what).because(other),
     }

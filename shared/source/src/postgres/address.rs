@@ -7,12 +7,17 @@ use sqlextract_model::{Code, Failure, Result};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::wire::{Encryption, Endpoint, Files, Trust};
+
 const FORM: &str = "postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full";
 const DEFAULT_PORT: u16 = 5432;
 
 /// Where the database is and how it is reached. It has no `Debug`, since it holds the password.
 pub(crate) struct Address {
+    /// For the driver.
     pub(crate) options: PgConnectOptions,
+    /// The same for our own connections.
+    pub(crate) endpoint: Endpoint,
     /// Host, port and database, without any credential.
     pub(crate) location: String,
 }
@@ -25,58 +30,94 @@ struct Parts {
     password: Option<String>,
     database: Option<String>,
     ssl_mode: Option<PgSslMode>,
-    ssl_files: Vec<(SslFile, String)>,
+    ssl_files: Files,
     application_name: Option<String>,
     startup: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy)]
-enum SslFile {
-    RootCertificate,
-    Certificate,
-    Key,
 }
 
 /// Reads the URL. `config_invalid` for what is no such URL, `plaintext_refused` for plain text to another host.
 pub(crate) fn parse(url: &str, allow_plaintext: bool) -> Result<Address> {
     let parts = split(url)?;
-    let host = parts.host.clone().unwrap_or_else(|| "localhost".to_owned());
+    let host = parts.host.unwrap_or_else(|| "localhost".to_owned());
     let port = parts.port.unwrap_or(DEFAULT_PORT);
-    let user = parts
-        .user
-        .clone()
-        .ok_or_else(|| invalid("the source's URL names no user"))?;
-    let database = parts.database.clone().unwrap_or_else(|| user.clone());
+    let user = parts.user.ok_or_else(|| invalid("the source's URL names no user"))?;
+    let database = parts.database.unwrap_or_else(|| user.clone());
     let ssl_mode = ssl_mode(&host, parts.ssl_mode, allow_plaintext)?;
     let location = if host.contains(':') {
         format!("[{host}]:{port}/{database}")
     } else {
         format!("{host}:{port}/{database}")
     };
-    // The driver starts from the environment; everything that it would take from there is named here.
+    let endpoint = Endpoint {
+        host,
+        port,
+        user,
+        password: parts.password,
+        database,
+        application_name: parts.application_name.unwrap_or_else(|| "sqlextract".to_owned()),
+        options: (!parts.startup.is_empty()).then(|| switches(&parts.startup)),
+        encryption: encryption(ssl_mode),
+        files: parts.ssl_files,
+    };
+    Ok(Address {
+        options: options(&endpoint, ssl_mode, parts.startup),
+        endpoint,
+        location,
+    })
+}
+
+/// The driver starts from the environment; everything that it would take from there is named here.
+fn options(endpoint: &Endpoint, ssl_mode: PgSslMode, startup: Vec<(String, String)>) -> PgConnectOptions {
     let mut options = PgConnectOptions::new_without_pgpass()
-        .host(&host)
-        .port(port)
-        .username(&user)
-        .password(parts.password.as_deref().unwrap_or_default())
-        .database(&database)
+        .host(&endpoint.host)
+        .port(endpoint.port)
+        .username(&endpoint.user)
+        .password(endpoint.password.as_deref().unwrap_or_default())
+        .database(&endpoint.database)
         .ssl_mode(ssl_mode)
-        .application_name(parts.application_name.as_deref().unwrap_or("sqlextract"))
+        .application_name(&endpoint.application_name)
         // Poolers refuse it at the start; it is set with the other settings.
         .extra_float_digits(None)
         .statement_cache_capacity(0)
         .disable_statement_logging();
-    if !parts.startup.is_empty() {
-        options = options.options(parts.startup);
+    if !startup.is_empty() {
+        options = options.options(startup);
     }
-    for (file, path) in parts.ssl_files {
-        options = match file {
-            SslFile::RootCertificate => options.ssl_root_cert(path),
-            SslFile::Certificate => options.ssl_client_cert(path),
-            SslFile::Key => options.ssl_client_key(path),
-        };
+    let Files {
+        root_certificate,
+        certificate,
+        key,
+    } = &endpoint.files;
+    if let Some(path) = root_certificate {
+        options = options.ssl_root_cert(path);
     }
-    Ok(Address { options, location })
+    if let Some(path) = certificate {
+        options = options.ssl_client_cert(path);
+    }
+    if let Some(path) = key {
+        options = options.ssl_client_key(path);
+    }
+    options
+}
+
+fn encryption(mode: PgSslMode) -> Encryption {
+    match mode {
+        PgSslMode::Disable | PgSslMode::Allow => Encryption::Never,
+        PgSslMode::Prefer => Encryption::WherePossible,
+        PgSslMode::Require => Encryption::Always(Trust::Anyone),
+        PgSslMode::VerifyCa => Encryption::Always(Trust::Chain),
+        PgSslMode::VerifyFull => Encryption::Always(Trust::ChainAndName),
+    }
+}
+
+/// `-c name=value -c name=value`, with what separates words escaped.
+fn switches(startup: &[(String, String)]) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace(' ', "\\ ");
+    let switches: Vec<_> = startup
+        .iter()
+        .map(|(name, value)| format!("-c {name}={}", escaped(value)))
+        .collect();
+    switches.join(" ")
 }
 
 fn invalid(what: impl Into<String>) -> Failure {
@@ -177,9 +218,9 @@ fn parameter(name: &str, value: String, parts: &mut Parts) -> Result<()> {
             })?;
             parts.ssl_mode = Some(mode);
         }
-        "sslrootcert" => parts.ssl_files.push((SslFile::RootCertificate, value)),
-        "sslcert" => parts.ssl_files.push((SslFile::Certificate, value)),
-        "sslkey" => parts.ssl_files.push((SslFile::Key, value)),
+        "sslrootcert" => parts.ssl_files.root_certificate = Some(value),
+        "sslcert" => parts.ssl_files.certificate = Some(value),
+        "sslkey" => parts.ssl_files.key = Some(value),
         "host" => parts.host = Some(value),
         "port" => parts.port = Some(port_number(&value)?),
         "user" => parts.user = Some(value),

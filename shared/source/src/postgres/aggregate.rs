@@ -12,6 +12,7 @@
 
 use sqlextract_model::{ChunkType, Code, ColumnAggregate, ColumnMapping, Failure, Lossy, Relation, Result, Wire};
 use sqlx::Row;
+use sqlx::postgres::PgConnection;
 
 use super::checks::{self, Subject};
 use super::probe::named;
@@ -23,7 +24,7 @@ pub(super) async fn aggregate(
     filter: Option<&str>,
     columns: &[ColumnMapping],
 ) -> Result<(u64, Vec<ColumnAggregate>)> {
-    let mut session = source.connections.begin(None).await?;
+    let mut session = source.connections.begin::<PgConnection>(None).await?;
     let connection = session.connection();
     let subject = Subject::Relation(relation);
     checks::unchanged(connection, subject, columns, false)

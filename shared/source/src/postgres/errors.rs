@@ -1,7 +1,107 @@
 //! What PostgreSQL's errors mean here, by SQLSTATE alone.
 
+use std::io;
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::ErrorResponseBody;
 use sqlextract_model::{Code, Failure};
 use sqlx::postgres::PgDatabaseError;
+
+/// What went wrong, whichever client it came through.
+#[derive(Debug)]
+pub(crate) enum DatabaseError {
+    /// The server's own error.
+    Server {
+        sqlstate: String,
+        /// On one line.
+        words: String,
+    },
+    Io(io::Error),
+    Tls(String),
+    Protocol(String),
+}
+
+impl DatabaseError {
+    /// As if the server had said so.
+    pub(crate) fn refused(sqlstate: &str, words: impl Into<String>) -> Self {
+        Self::Server {
+            sqlstate: sqlstate.to_owned(),
+            words: words.into(),
+        }
+    }
+
+    pub(crate) fn of(body: &ErrorResponseBody) -> Self {
+        let mut parts = [const { String::new() }; 4];
+        let mut fields = body.fields();
+        // A field that cannot be read ends the list; what was read stays.
+        while let Ok(Some(field)) = fields.next() {
+            let part = match field.type_() {
+                b'C' => 0,
+                b'M' => 1,
+                b'D' => 2,
+                b'H' => 3,
+                _ => continue,
+            };
+            parts[part] = String::from_utf8_lossy(field.value_bytes()).into_owned();
+        }
+        let [sqlstate, message, detail, hint] = parts;
+        let more = [detail, hint].into_iter().filter(|part| !part.is_empty());
+        Self::Server {
+            words: words(&sqlstate, message, more),
+            sqlstate,
+        }
+    }
+
+    /// The SQLSTATE of an error that the server sent.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Server { sqlstate, .. } => Some(sqlstate),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for DatabaseError {
+    fn from(error: io::Error) -> Self {
+        // A certificate that is refused comes out of the socket.
+        if error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+            return Self::Tls(error.to_string());
+        }
+        match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Self::Protocol(error.to_string()),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => Self::Server {
+                    sqlstate: error.code().to_owned(),
+                    words: words(
+                        error.code(),
+                        error.message().to_owned(),
+                        [error.detail(), error.hint()].into_iter().flatten().map(str::to_owned),
+                    ),
+                },
+                None => Self::Protocol(database.to_string()),
+            },
+            sqlx::Error::Io(error) => error.into(),
+            sqlx::Error::Tls(error) => Self::Tls(error.to_string()),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+}
+
+/// The database's own words, on one line.
+fn words(sqlstate: &str, message: String, more: impl Iterator<Item = String>) -> String {
+    let said: Vec<String> = std::iter::once(format!("SQLSTATE {sqlstate}: {message}"))
+        .chain(more)
+        .collect();
+    said.join("; ").replace('\n', " ")
+}
 
 /// What was being done when the error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,22 +167,15 @@ pub(crate) fn code_of(sqlstate: &str, phase: Phase) -> Code {
         .map_or(Code::SourceProtocol, |(_, code)| *code)
 }
 
-/// The SQLSTATE of an error that the server sent.
-pub(crate) fn sqlstate(error: &sqlx::Error) -> Option<&str> {
-    match error {
-        sqlx::Error::Database(error) => error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::code),
-        _ => None,
-    }
-}
-
 /// The failure of `doing`, a sentence without credentials.
-pub(crate) fn failure(error: &sqlx::Error, phase: Phase, doing: impl Into<String>) -> Failure {
-    let code = match error {
-        sqlx::Error::Database(_) => sqlstate(error).map_or(Code::SourceProtocol, |state| code_of(state, phase)),
-        sqlx::Error::Io(_) if phase == Phase::Connecting => Code::SourceUnreachable,
-        sqlx::Error::Io(_) => Code::SourceConnectionLost,
-        sqlx::Error::Tls(_) => Code::PreflightFailed,
-        _ => Code::SourceProtocol,
+pub(crate) fn failure(error: impl Into<DatabaseError>, phase: Phase, doing: impl Into<String>) -> Failure {
+    let error = error.into();
+    let code = match &error {
+        DatabaseError::Server { sqlstate, .. } => code_of(sqlstate, phase),
+        DatabaseError::Io(_) if phase == Phase::Connecting => Code::SourceUnreachable,
+        DatabaseError::Io(_) => Code::SourceConnectionLost,
+        DatabaseError::Tls(_) => Code::PreflightFailed,
+        DatabaseError::Protocol(_) => Code::SourceProtocol,
     };
     let failure = Failure::new(code, doing);
     let failure = match code {
@@ -91,28 +184,15 @@ pub(crate) fn failure(error: &sqlx::Error, phase: Phase, doing: impl Into<String
         ),
         _ => failure,
     };
-    failure.because(words(error))
+    failure.because(match error {
+        DatabaseError::Server { words, .. } | DatabaseError::Tls(words) | DatabaseError::Protocol(words) => words,
+        DatabaseError::Io(error) => error.to_string(),
+    })
 }
 
 /// In use: a statement that failed.
-pub(crate) fn in_use(doing: impl Into<String>) -> impl FnOnce(sqlx::Error) -> Failure {
-    move |error| failure(&error, Phase::InUse, doing)
-}
-
-/// The database's own words, on one line.
-fn words(error: &sqlx::Error) -> String {
-    let sqlx::Error::Database(database) = error else {
-        return error.to_string();
-    };
-    let Some(database) = database.try_downcast_ref::<PgDatabaseError>() else {
-        return error.to_string();
-    };
-    let mut words = format!("SQLSTATE {}: {}", database.code(), database.message());
-    for more in [database.detail(), database.hint()].into_iter().flatten() {
-        words.push_str("; ");
-        words.push_str(more);
-    }
-    words.replace('\n', " ")
+pub(crate) fn in_use<E: Into<DatabaseError>>(doing: impl Into<String>) -> impl FnOnce(E) -> Failure {
+    move |error| failure(error, Phase::InUse, doing)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! The decoder by itself, for tests that feed it arbitrary bytes.
+//! The decoder and the framing by themselves, for tests that feed them arbitrary bytes.
 
 use arrow::record_batch::RecordBatch;
 use sqlextract_model::{ColumnMapping, Result, TableName};
 
 use super::copy::{CopyDecoder, Progress};
+use super::wire::{Frame, Frames};
 use crate::ReadLimits;
 
 /// Decodes one stream of `COPY … (FORMAT binary)`, fed in slices of `slice` bytes.
@@ -23,4 +24,42 @@ pub fn decode_copy_bytes(
     decoder.finish_stream()?;
     batches.extend(decoder.take_batch()?);
     Ok(batches)
+}
+
+/// Splits what a server sends, received in slices of `slice` bytes, into messages: the bodies of those with rows, and how
+/// many others there are before the end or the first error.
+pub fn split_messages(bytes: &[u8], slice: usize) -> (Vec<Vec<u8>>, usize) {
+    let mut frames = Frames::new();
+    let (mut bodies, mut others): (Vec<Vec<u8>>, usize) = (Vec::new(), 0);
+    for mut part in bytes.chunks(slice.max(1)) {
+        while !part.is_empty() {
+            let room = frames.room();
+            let (taken, rest) = part.split_at(room.len().min(part.len()));
+            room[..taken.len()].copy_from_slice(taken);
+            frames.received(taken.len());
+            part = rest;
+        }
+        loop {
+            if frames.within_rows() {
+                let here = frames.rows();
+                let used = here.len();
+                if used == 0 {
+                    break;
+                }
+                bodies
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|body| body.extend_from_slice(here));
+                frames.used(used);
+                continue;
+            }
+            match frames.next() {
+                Ok(Frame::Rows(_)) => bodies.push(Vec::new()),
+                Ok(Frame::Message(_)) => others += 1,
+                Ok(Frame::Incomplete) => break,
+                Err(_) => return (bodies, others),
+            }
+        }
+    }
+    (bodies, others)
 }

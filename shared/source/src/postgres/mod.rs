@@ -1,14 +1,15 @@
 //! PostgreSQL, read through binary COPY.
 //!
 //! Every statement runs inside a read-only transaction whose settings are pinned as it opens (`session`). Rows are
-//! read with `COPY (SELECT …) TO STDOUT (FORMAT binary)` (`read`) and decoded straight into Arrow builders (`copy`);
-//! rows that are too large to be buffered with others follow in pieces (`large`, `pieces`).
+//! read with `COPY (SELECT …) TO STDOUT (FORMAT binary)` (`read`) over a connection of our own (`wire`) and decoded
+//! straight into Arrow builders (`copy`). Everything else is asked through the driver.
 //! Row-level security is never applied without a word: where a policy would hide rows from this user, inspecting or
 //! reading the table fails with `source_permission`.
 
 mod address;
 mod aggregate;
 mod checks;
+mod client;
 mod copy;
 mod describe;
 mod errors;
@@ -16,8 +17,7 @@ mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
-mod large;
-mod pieces;
+mod pins;
 mod pooler;
 mod probe;
 mod read;
@@ -25,7 +25,7 @@ mod session;
 mod snapshot;
 mod sql;
 mod strain;
-mod transport;
+mod wire;
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +40,8 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use crate::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot, Source, SourceSettings};
-use session::{Connections, Pins};
+use pins::Pins;
+use session::Connections;
 
 /// The oldest server whose catalogue the statements here know.
 const OLDEST_VERSION: i32 = 110_000;
@@ -81,8 +82,7 @@ impl PostgresSource {
     /// - `source_pooler`: a pooler that allows no transactions.
     pub async fn open(settings: SourceSettings) -> Result<Self> {
         let address = address::parse(&settings.url, settings.allow_plaintext)?;
-        let location = address.location.clone();
-        let connect = || session::connect(&address.options, &location, settings.connect_timeout);
+        let connect = || client::connect::<PgConnection>(&address, settings.connect_timeout);
         let mut first = connect().await?;
         let mut server = server(&mut first).await?;
         // Without a place for a second connection, the first one alone has to tell.
@@ -94,7 +94,7 @@ impl PostgresSource {
         let shared = pooler::shares_sessions(&mut first, second.as_mut()).await;
         server.pooler = shared.map_err(|error| {
             errors::failure(
-                &error,
+                error,
                 errors::Phase::Connecting,
                 "cannot find out whether a pooler is in between",
             )
@@ -119,7 +119,7 @@ impl PostgresSource {
 
     /// A transaction has the settings that it was opened with, or something in between does not pass them on.
     async fn check_pins(&self) -> Result<()> {
-        let mut session = self.connections.begin(None).await?;
+        let mut session = self.connections.begin::<PgConnection>(None).await?;
         let doing = "cannot read the settings of a session";
         let text = "SELECT concat_ws(' ', current_setting('TimeZone'), current_setting('IntervalStyle'), \
             current_setting('bytea_output'), current_setting('client_encoding'), \
@@ -152,7 +152,7 @@ async fn server(connection: &mut PgConnection) -> Result<Server> {
         .fetch_one(&mut *connection)
         .await
         .map_err(errors::in_use(doing))?;
-    let read = || {
+    let read = || -> sqlx::Result<_> {
         let version: i32 = row.try_get(0)?;
         let text: String = row.try_get(1)?;
         Ok((

@@ -19,7 +19,7 @@ pub(super) async fn probe(
     probes: &[Probe],
     snapshot: Option<&SnapshotToken>,
 ) -> Result<Vec<ProbeAnswer>> {
-    let mut session = source.connections.begin(snapshot).await?;
+    let mut session = source.connections.begin::<PgConnection>(snapshot).await?;
     let mut answers = Vec::with_capacity(probes.len());
     for probe in probes {
         answers.push(

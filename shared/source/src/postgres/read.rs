@@ -1,34 +1,25 @@
-//! Reads the rows of a range: checks, COPY, decoding, large rows one by one, and the proof of emptiness.
+//! Reads the rows of a range: checks, COPY, decoding, large rows alone, and the proof of emptiness.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use arrow::record_batch::RecordBatch;
-use bytes::{Buf, Bytes};
 use sqlextract_model::{Code, Failure, Range, Result, SnapshotToken};
 use sqlx::Row;
+use sqlx::postgres::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use super::checks::{self, Subject};
 use super::copy::{CopyDecoder, Progress};
-use super::large::{self, Guard};
-use super::pieces::{self, Gathered, Piece, Pieces};
 use super::session::Session;
-use super::transport::CopyOut;
+use super::wire::{self, CopyOut, Slice};
 use super::{PostgresSource, errors, sql};
-use crate::{ReadLimits, ReadRequest, ReadSummary, RowSink};
+use crate::{ReadRequest, ReadSummary, RowSink};
 
-/// Messages that are decoded before cancellation is looked at again.
-const MESSAGES_PER_TURN: usize = 4096;
+/// Slices that are decoded before cancellation is looked at again.
+const SLICES_PER_TURN: usize = 4096;
 /// Beyond the statement's own limit, a server that says nothing at all is gone.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// Bytes of a piece of a large row.
-const LEAST_PIECE: usize = 16 << 10;
-const MOST_PIECE: usize = 1 << 20;
-/// The name of a row and the lengths of its values.
-const BESIDE_PIECE: usize = 256 << 10;
 
 /// One COPY of a range.
 struct Statement<'a> {
@@ -43,45 +34,37 @@ pub(super) async fn read(
 ) -> Result<ReadSummary> {
     let named = |failure: Failure| failure.table(request.table);
     let statements = statements(request).map_err(named)?;
-    let decoder = |limits| CopyDecoder::new(request.table, request.columns, request.row_key, limits);
-    let one_row = ReadLimits {
-        record_batch_rows: 1,
-        ..request.limits
-    };
     let mut reader = Reader {
-        stream: Stream::of(decoder(request.limits)?),
-        pieces: Pieces::new(
-            request.table.to_string(),
-            decoder(one_row)?,
-            request.columns.len(),
-            request.limits.row_bytes,
-        )?,
-        guard: Guard::of(request.columns, request.limits.alone_bytes),
+        decoder: CopyDecoder::new(request.table, request.columns, request.row_key, request.limits)?,
         request,
+        doing: format!("cannot read {}", request.table),
         bytes: 0,
         silence: source.statement_timeout.saturating_add(SILENCE),
     };
-    let mut session = unless_cancelled(request.cancel, source.connections.begin(request.snapshot))
-        .await
-        .map_err(named)?;
+    let mut session = unless_cancelled(
+        request.cancel,
+        source.connections.begin::<wire::Connection>(request.snapshot),
+    )
+    .await
+    .map_err(named)?;
     for (i, statement) in statements.iter().enumerate() {
         if i > 0 {
-            reader.stream.decoder.restart()?;
+            reader.decoder.restart()?;
         }
         let copied = async {
             check(&mut session, request, statement).await?;
-            reader.copy(&mut session, i, statement, sink).await
+            reader.copy(&mut session, statement, sink).await
         };
         copied.await.map_err(named)?;
     }
     if !statements.is_empty() {
-        reader.stream.decoder.finish_stream()?;
+        reader.decoder.finish_stream()?;
     }
     reader.push_pending(sink).await?;
     session.end().await;
     let summary = ReadSummary {
-        rows: reader.stream.decoder.rows() + reader.pieces.rows(),
-        bytes: reader.bytes + reader.stream.bytes,
+        rows: reader.decoder.rows(),
+        bytes: reader.bytes,
     };
     if summary.rows == 0 {
         let proof = prove_empty(source, &statements, request.snapshot);
@@ -107,7 +90,11 @@ fn statements<'a>(request: &ReadRequest<'a>) -> Result<Vec<Statement<'a>>> {
     }])
 }
 
-async fn check(session: &mut Session, request: &ReadRequest<'_>, statement: &Statement<'_>) -> Result<()> {
+async fn check(
+    session: &mut Session<wire::Connection>,
+    request: &ReadRequest<'_>,
+    statement: &Statement<'_>,
+) -> Result<()> {
     let connection = session.connection();
     checks::unchanged(
         connection,
@@ -123,204 +110,123 @@ async fn check(session: &mut Session, request: &ReadRequest<'_>, statement: &Sta
 }
 
 struct Reader<'a> {
-    stream: Stream,
-    pieces: Pieces,
-    /// `None` where no row can be large.
-    guard: Option<Guard>,
+    decoder: CopyDecoder,
     request: &'a ReadRequest<'a>,
-    /// Of statements whose stream is gone.
+    doing: String,
+    /// Of rows, off the wire.
     bytes: u64,
     silence: Duration,
 }
 
-/// Messages on their way into a decoder.
-struct Stream {
-    decoder: CopyDecoder,
-    /// What follows a full batch in the message at hand.
-    unread: Bytes,
-    bytes: u64,
-}
-
+/// What was done, or is to be done next.
 enum Turn {
     BatchFull,
+    /// A row begins that is to be read alone; its message has so many bytes.
+    Large(usize),
     Paused,
     End,
 }
 
 impl Reader<'_> {
-    /// Reads the rows of a statement, the large ones after the others.
+    /// Reads the rows of a statement.
     async fn copy(
         &mut self,
-        session: &mut Session,
-        number: usize,
+        session: &mut Session<wire::Connection>,
         statement: &Statement<'_>,
         sink: &mut dyn RowSink,
     ) -> Result<()> {
-        let guarded = match &self.guard {
-            Some(_) => large::are_possible(session.connection(), statement.subject).await?,
-            None => false,
-        };
-        let guard = self.guard.as_ref().filter(|_| guarded);
-        let mut conditions = statement.conditions.clone();
-        conditions.extend(guard.map(|guard| guard.leaves_out_large(number)));
+        let request = self.request;
         let select = format!(
             "SELECT {} FROM {}{}",
-            sql::select_list(self.request.columns),
+            sql::select_list(request.columns),
             statement.subject.from(),
-            sql::where_clause(&conditions)
+            sql::where_clause(&statement.conditions)
         );
-        let doing = format!("cannot read {}", self.request.table);
-        let cancel = self.request.cancel;
-        let mut rows = unless_cancelled(cancel, CopyOut::start(session, &select, &doing)).await?;
-        while let Some(batch) = self.stream.next(&mut rows, cancel, self.silence, &doing).await? {
-            unless_cancelled(cancel, sink.push(batch)).await?;
-        }
-        drop(rows);
-        match guard {
-            Some(guard) if guard.has_left_out(session.connection(), number).await? => {
-                self.push_pending(sink).await?;
-                self.copy_large(session, statement, sink).await
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Reads the large rows of a statement one by one: each is admitted before more than its first piece is here.
-    async fn copy_large(
-        &mut self,
-        session: &mut Session,
-        statement: &Statement<'_>,
-        sink: &mut dyn RowSink,
-    ) -> Result<()> {
-        let Some(guard) = &self.guard else {
-            return Ok(());
+        let begun = async {
+            let begun = CopyOut::start(session.connection(), &select, request.limits.alone_bytes).await;
+            begun.map_err(errors::in_use(&self.doing))
         };
-        let request = self.request;
-        let limits = request.limits;
-        let piece_bytes = (limits.alone_bytes / 4).clamp(LEAST_PIECE, MOST_PIECE);
-        let select = guard.select_pieces(
-            statement.subject,
-            request.columns,
-            request.row_key,
-            &statement.conditions,
-            (piece_bytes, limits.row_bytes),
-        );
-        let limits = ReadLimits {
-            record_batch_bytes: piece_bytes,
-            record_batch_rows: 1,
-            alone_bytes: usize::MAX,
-            row_bytes: piece_bytes + BESIDE_PIECE,
-        };
-        let mut stream = Stream::of(CopyDecoder::new(request.table, &pieces::columns(), &[], limits)?);
-        let doing = format!("cannot read the large rows of {}", request.table);
-        let mut rows = unless_cancelled(request.cancel, CopyOut::start(session, &select, &doing)).await?;
-        while let Some(batch) = stream.next(&mut rows, request.cancel, self.silence, &doing).await? {
-            let piece = Piece::of(&batch, 0);
-            let mut gathered = self.pieces.add(&piece)?;
-            if let Gathered::Begins(bytes) = gathered {
-                unless_cancelled(request.cancel, sink.admit(bytes)).await?;
-                self.pieces.admit(bytes, &piece);
-                gathered = self.pieces.add(&piece)?;
-            }
-            match gathered {
-                Gathered::Whole(row) => unless_cancelled(request.cancel, sink.push(row)).await?,
-                Gathered::TooLarge => return Err(too_large(request, guard, &piece)),
-                Gathered::Begins(_) | Gathered::Part => {}
+        let mut rows = unless_cancelled(request.cancel, begun).await?;
+        loop {
+            match self.next(&mut rows).await? {
+                Turn::End => return Ok(()),
+                Turn::Paused => {}
+                Turn::BatchFull => self.push_pending(sink).await?,
+                Turn::Large(bytes) => {
+                    self.push_pending(sink).await?;
+                    let bytes = bytes.saturating_sub(self.decoder.bytes_beside_values());
+                    if bytes > request.limits.row_bytes {
+                        return Err(self.too_large(&mut rows).await?);
+                    }
+                    unless_cancelled(request.cancel, sink.admit(bytes)).await?;
+                }
             }
         }
-        stream.decoder.finish_stream()?;
-        self.pieces.finish()?;
-        self.bytes += stream.bytes;
-        Ok(())
     }
 
     async fn push_pending(&mut self, sink: &mut dyn RowSink) -> Result<()> {
-        match self.stream.decoder.take_batch()? {
+        match self.decoder.take_batch()? {
             Some(batch) => unless_cancelled(self.request.cancel, sink.push(batch)).await,
             None => Ok(()),
         }
     }
-}
 
-impl Stream {
-    fn of(decoder: CopyDecoder) -> Self {
-        Self {
-            decoder,
-            unread: Bytes::new(),
-            bytes: 0,
+    /// Decodes what arrives, up to a full batch or a large row.
+    async fn next(&mut self, rows: &mut CopyOut<'_>) -> Result<Turn> {
+        let (cancel, silence) = (self.request.cancel, self.silence);
+        let turn = tokio::time::timeout(silence, poll_fn(|context| self.turn(rows, context)));
+        match unless_cancelled(cancel, async { Ok(turn.await) }).await? {
+            Ok(turn) => turn,
+            Err(_) => {
+                let silent = Failure::new(Code::SourceConnectionLost, self.doing.as_str());
+                Err(silent.because("the server has fallen silent"))
+            }
         }
     }
 
-    /// The next full batch, or `None` at the end, where rows may be left that fill none.
-    async fn next(
-        &mut self,
-        rows: &mut CopyOut<'_>,
-        cancel: &CancellationToken,
-        silence: Duration,
-        doing: &str,
-    ) -> Result<Option<RecordBatch>> {
-        loop {
-            let turn = tokio::time::timeout(silence, poll_fn(|context| self.turn(rows, doing, context)));
-            let turn = async {
-                turn.await.unwrap_or_else(|_| {
-                    Err(Failure::new(Code::SourceConnectionLost, doing).because("the server has fallen silent"))
-                })
+    /// Decodes slices as long as they are there.
+    fn turn(&mut self, rows: &mut CopyOut<'_>, context: &mut Context<'_>) -> Poll<Result<Turn>> {
+        for _ in 0..SLICES_PER_TURN {
+            let slice = match ready!(rows.poll_slice(context)) {
+                None => return Poll::Ready(Ok(Turn::End)),
+                Some(slice) => slice.map_err(errors::in_use(&self.doing))?,
             };
-            match unless_cancelled(cancel, turn).await? {
-                Turn::End => return Ok(None),
-                Turn::Paused => {}
-                Turn::BatchFull => {
-                    let batch = self.decoder.take_batch()?;
-                    if batch.is_some() {
-                        return Ok(batch);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Decodes messages as long as they are there, up to a full batch.
-    fn turn(&mut self, rows: &mut CopyOut<'_>, doing: &str, context: &mut Context<'_>) -> Poll<Result<Turn>> {
-        for _ in 0..MESSAGES_PER_TURN {
-            if self.unread.is_empty() {
-                match rows.poll_bytes(context) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(None) => return Poll::Ready(Ok(Turn::End)),
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(errors::in_use(doing)(error))),
-                    Poll::Ready(Some(Ok(message))) => self.unread = message,
-                }
-                self.bytes += self.unread.len() as u64;
-            }
-            let mut rest: &[u8] = &self.unread;
+            let slice = match slice {
+                Slice::Bytes(slice) => slice,
+                Slice::LargeBegins(bytes) => return Poll::Ready(Ok(Turn::Large(bytes))),
+                Slice::LargeEnded => return Poll::Ready(Ok(Turn::BatchFull)),
+            };
+            let mut rest = slice;
             let progress = self.decoder.feed(&mut rest)?;
-            let used = self.unread.len() - rest.len();
-            self.unread.advance(used);
+            let used = slice.len() - rest.len();
+            rows.used(used);
+            self.bytes += used as u64;
             if progress == Progress::BatchFull {
-                if self.unread.is_empty() {
-                    // Lets the driver's buffer go while the batch is on its way.
-                    self.unread = Bytes::new();
-                }
                 return Poll::Ready(Ok(Turn::BatchFull));
             }
         }
         Poll::Ready(Ok(Turn::Paused))
     }
-}
 
-fn too_large(request: &ReadRequest<'_>, guard: &Guard, piece: &Piece<'_>) -> Failure {
-    let column = piece.lengths.and_then(|lengths| guard.largest(lengths)).unwrap_or(0);
-    let column = &request.columns[column].name;
-    let name = piece.name.unwrap_or("without a key");
-    let text = format!(
-        "{}, column {column}, row {name}: the values are {} bytes long, over the {} of a row",
-        request.table,
-        piece.lengths.unwrap_or("too many"),
-        request.limits.row_bytes
-    );
-    Failure::new(Code::ValueTooLarge, text)
-        .table(request.table)
-        .column(column)
-        .row(name)
+    /// Lets a row pass that cannot be decoded, to name it.
+    async fn too_large(&self, rows: &mut CopyOut<'_>) -> Result<Failure> {
+        let mut row = self.decoder.oversized();
+        let pass = poll_fn(|context| {
+            loop {
+                match ready!(rows.poll_slice(context)) {
+                    Some(Ok(Slice::Bytes(slice))) => {
+                        row.feed(slice);
+                        let used = slice.len();
+                        rows.used(used);
+                    }
+                    Some(Err(error)) => return Poll::Ready(Err(errors::in_use(&self.doing)(error))),
+                    None | Some(Ok(_)) => return Poll::Ready(Ok(())),
+                }
+            }
+        });
+        unless_cancelled(self.request.cancel, pass).await?;
+        Ok(self.decoder.oversized_failure(&row))
+    }
 }
 
 /// No rows is also what a connection that lags one answer behind would say. So a connection that has never been used
@@ -331,7 +237,7 @@ async fn prove_empty(
     snapshot: Option<&SnapshotToken>,
 ) -> Result<()> {
     let doing = "cannot prove that the range is empty";
-    let mut session = source.connections.begin_fresh(snapshot).await?;
+    let mut session = source.connections.begin_fresh::<PgConnection>(snapshot).await?;
     for statement in statements {
         let conditions = sql::where_clause(&statement.conditions);
         let text = format!("SELECT EXISTS (SELECT 1 FROM {}{conditions})", statement.subject.from());

@@ -66,7 +66,7 @@ pub(super) async fn keep(source: &PostgresSource) -> Result<Keeper> {
         )
         .remedy("Allow two connections or more with `--max-connections`, or use `--consistency batch`."));
     }
-    let mut session = source.connections.begin(None).await?;
+    let mut session = source.connections.begin::<PgConnection>(None).await?;
     let connection = session.connection();
     let doing = "cannot export a snapshot";
     let row = sql::query("SELECT pg_export_snapshot()".to_owned())
@@ -99,7 +99,7 @@ async fn evidence(source: &PostgresSource, connection: &mut PgConnection) -> Res
         .fetch_one(&mut *connection)
         .await
         .map_err(errors::in_use(doing))?;
-    let read = || {
+    let read = || -> sqlx::Result<_> {
         Ok(Evidence {
             snapshot: row.try_get(0)?,
             system: source.server.system.clone(),
@@ -142,7 +142,7 @@ impl Snapshot for Keeper {
         {
             Ok(_) => Ok(()),
             Err(error) => {
-                let cause = errors::failure(&error, errors::Phase::InUse, "");
+                let cause = errors::failure(error, errors::Phase::InUse, "");
                 let mut lost = Failure::new(
                     Code::SnapshotLost,
                     "the connection that held the shared snapshot is gone",

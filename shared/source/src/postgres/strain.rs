@@ -2,6 +2,7 @@
 
 use sqlextract_model::{Result, Strain};
 use sqlx::Row;
+use sqlx::postgres::PgConnection;
 
 use super::{PostgresSource, errors, sql};
 use crate::strain::Seen;
@@ -26,7 +27,7 @@ const SEEN: &str = "\
 
 pub(super) async fn strain(source: &PostgresSource) -> Result<Option<Strain>> {
     let doing = "cannot see what other sessions do";
-    let mut session = source.connections.begin(None).await?;
+    let mut session = source.connections.begin::<PgConnection>(None).await?;
     let row = sql::query(SEEN.to_owned())
         .fetch_one(session.connection())
         .await

@@ -124,23 +124,3 @@ async fn a_row_that_is_too_large_is_named_and_never_sent() {
     assert!(sink.admitted.iter().all(|bytes| *bytes <= 1_900_000));
     scratch.remove().await;
 }
-
-#[tokio::test]
-async fn a_table_without_values_stored_aside_needs_no_guard() {
-    let mut scratch = Scratch::new().await;
-    scratch
-        .execute("CREATE TABLE t (id int, body text); INSERT INTO t SELECT i, repeat('x', 3000) FROM generate_series(1, 50) i")
-        .await;
-    let source = scratch.open().await;
-    let facts = inspect(&source, "t").await;
-    let mut reading = Reading::all(&facts);
-    reading.limits = ReadLimits {
-        alone_bytes: 1000,
-        ..LIMITS
-    };
-    let mut sink = Admitting::default();
-    // Inline values of a page are no reason to read rows one by one.
-    let summary = reading.push_to(&source, &mut sink).await.unwrap();
-    assert_eq!((summary.rows, sink.admitted.len()), (50, 0));
-    scratch.remove().await;
-}

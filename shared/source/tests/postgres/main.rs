@@ -7,6 +7,7 @@
 
 mod aggregates;
 mod catalogue;
+mod encryption;
 mod faults;
 mod fixture;
 mod keys;

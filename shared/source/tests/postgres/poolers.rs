@@ -26,6 +26,11 @@ impl Drop for Pooler {
 }
 
 async fn start(scratch: &Scratch, mode: &str) -> Pooler {
+    start_asking(scratch, mode, "any").await
+}
+
+/// `asking` is how the pooler wants to know who connects.
+async fn start_asking(scratch: &Scratch, mode: &str, asking: &str) -> Pooler {
     let (credentials, address) = scratch
         .server
         .trim_start_matches("postgres://")
@@ -35,9 +40,12 @@ async fn start(scratch: &Scratch, mode: &str) -> Pooler {
     let (host, server_port) = address.split_once(':').unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let folder = TempDir::new().unwrap();
+    let users = folder.path().join("users.txt");
+    std::fs::write(&users, "\"postgres\" \"quite \\secret\"\n").unwrap();
+    let users = users.display();
     let settings = format!(
         "[databases]\n* = host={host} port={server_port} user={user} password={password}\n\
-         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = {mode}\n\
+         [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = {asking}\nauth_file = {users}\npool_mode = {mode}\n\
          unix_socket_dir =\nlogfile =\ndefault_pool_size = 6\n"
     );
     let file = folder.path().join("pgbouncer.ini");
@@ -131,5 +139,28 @@ async fn in_statement_mode_a_pooler_is_refused() {
     let failure = PostgresSource::open(settings(url)).await.unwrap_err();
     assert_eq!(failure.code, Code::SourcePooler, "{failure:?}");
     drop(pooler);
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn a_password_is_told_in_every_way_that_it_is_asked_for() {
+    let mut scratch = Scratch::new().await;
+    scratch.execute(TABLE).await;
+    for asking in ["plain", "md5", "scram-sha-256"] {
+        let pooler = start_asking(&scratch, "session", asking).await;
+        let url = |password| {
+            let address = format!("127.0.0.1:{}/{}", pooler.port, scratch.name);
+            settings(format!("postgres://postgres:{password}@{address}"))
+        };
+        let source = PostgresSource::open(url("quite%20%5Csecret")).await.unwrap();
+        let rows = Reading::all(&inspect(&source, "t").await).rows(&source).await;
+        assert_eq!(rows, ["1|P1M", "2|∅"], "{asking}");
+        let failure = PostgresSource::open(url("wrong")).await.unwrap_err();
+        // pgbouncer has no SQLSTATE of its own for it.
+        assert!(
+            format!("{failure:?}").contains("authentication failed"),
+            "{asking}: {failure:?}"
+        );
+    }
     scratch.remove().await;
 }

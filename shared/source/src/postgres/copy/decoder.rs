@@ -13,15 +13,16 @@ use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, KeyColumn, Resul
 
 use super::column::Column;
 use super::misfit::Misfit;
+use super::oversized::Oversized;
 use crate::ReadLimits;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 const HEAD_BYTES: usize = 19;
-/// The head of a stream without flags and extension, as servers send it.
-pub(crate) const STREAM_HEAD: [u8; HEAD_BYTES] = *b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Arrow's offsets are 31 bits: a batch with one more row than it should have must stay below.
 const LARGEST_BATCH_BYTES: usize = 512 << 20;
 const LARGEST_ROW_BYTES: usize = 1 << 30;
+/// Of a row that arrives in several slices, so many bytes are kept for its name.
+const KEPT_ROW_HEAD: usize = 4096;
 /// Characters of a key's value in an error.
 const SHOWN_KEY: usize = 80;
 
@@ -64,6 +65,8 @@ pub(crate) struct CopyDecoder {
     state: State,
     /// The beginning of a piece that the last slice cut off.
     carry: Vec<u8>,
+    /// The beginning of the row at hand where its slices are several.
+    row_head: Vec<u8>,
     row_bytes: usize,
     batch_rows: usize,
     batch_variable_bytes: usize,
@@ -102,6 +105,7 @@ impl CopyDecoder {
             columns,
             state: State::Head,
             carry: Vec::new(),
+            row_head: Vec::new(),
             row_bytes: 0,
             batch_rows: 0,
             batch_variable_bytes: 0,
@@ -145,16 +149,19 @@ impl CopyDecoder {
 
     /// Decodes from the front of `input` and leaves there what follows a full batch.
     pub(crate) fn feed(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        let result = self.advance(input);
+        // The row at hand as far as it lies in this slice, to find its key when a field is refused.
+        let mut row: Option<&[u8]> = None;
+        let result = self.advance(input, &mut row);
         if result.is_err() {
             self.state = State::Failed;
+        } else if let (State::Length(_) | State::Value { .. }, Some(row)) = (self.state, row) {
+            self.row_head.clear();
+            self.row_head.extend_from_slice(&row[..row.len().min(KEPT_ROW_HEAD)]);
         }
         result
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Progress> {
-        // The row at hand as far as it lies in this slice, to find its key when a field is refused.
-        let mut row: Option<&[u8]> = None;
+    fn advance<'a>(&mut self, input: &mut &'a [u8], row: &mut Option<&'a [u8]>) -> Result<Progress> {
         loop {
             match self.state {
                 State::Head => {
@@ -177,7 +184,8 @@ impl CopyDecoder {
                     let Some(count) = self.take::<2>(input) else {
                         return Ok(Progress::MoreInput);
                     };
-                    row = whole.then_some(*input);
+                    *row = whole.then_some(*input);
+                    self.row_head.clear();
                     self.begin_row(i16::from_be_bytes(count))?;
                 }
                 State::Length(field) if field == self.columns.len() => {
@@ -187,9 +195,9 @@ impl CopyDecoder {
                 }
                 State::Length(field) => {
                     if self.carry.is_empty() {
-                        self.fields(field, input, row)?;
+                        self.fields(field, input, *row)?;
                     }
-                    if !self.length(input, row)? {
+                    if !self.length(input, *row)? {
                         return Ok(Progress::MoreInput);
                     }
                 }
@@ -197,7 +205,6 @@ impl CopyDecoder {
                     if !self.value(field, bytes, input)? {
                         return Ok(Progress::MoreInput);
                     }
-                    row = None;
                 }
                 State::End if input.is_empty() => return Ok(Progress::MoreInput),
                 State::End => return Err(self.malformed("the stream of rows goes on behind its trailer")),
@@ -288,6 +295,9 @@ impl CopyDecoder {
     /// Moves bytes into the carry until it holds `bytes`.
     fn gather(&mut self, bytes: usize, input: &mut &[u8]) -> bool {
         let missing = bytes.saturating_sub(self.carry.len());
+        if self.carry.is_empty() && missing <= self.limits.row_bytes {
+            self.carry.reserve_exact(missing);
+        }
         let (taken, rest) = input.split_at(missing.min(input.len()));
         self.carry.extend_from_slice(taken);
         *input = rest;
@@ -381,8 +391,48 @@ impl CopyDecoder {
 
     /// The row by its key where all of it lies in the slice, else by its position.
     fn row_name(&self, row: Option<&[u8]>) -> String {
-        row.and_then(|row| self.key_of(row))
+        let head = Some(self.row_head.as_slice()).filter(|head| !head.is_empty());
+        row.or(head)
+            .and_then(|row| self.key_of(row))
             .unwrap_or_else(|| format!("number {} of its range", self.rows + 1))
+    }
+
+    /// Bytes of a message of one row that are not of its values: their lengths and number, and the head of a stream that
+    /// has just begun.
+    pub(crate) fn bytes_beside_values(&self) -> usize {
+        self.bytes_before_values() + 4 * self.columns.len()
+    }
+
+    fn bytes_before_values(&self) -> usize {
+        let head = if matches!(self.state, State::Head) {
+            HEAD_BYTES
+        } else {
+            0
+        };
+        head + 2
+    }
+
+    /// For the bytes of the next row, which is not to be decoded.
+    pub(crate) fn oversized(&self) -> Oversized {
+        Oversized::new(self.bytes_before_values())
+    }
+
+    /// Why the row cannot be read.
+    pub(crate) fn oversized_failure(&self, row: &Oversized) -> Failure {
+        let column = self.mappings.get(row.largest()).map_or("", |mapping| &mapping.name);
+        let key: Option<Vec<String>> = self.key.iter().map(|i| self.shown(*i, row.value(*i)?)).collect();
+        let key = key.filter(|parts| !parts.is_empty()).map(|parts| parts.join(", "));
+        let name = key.unwrap_or_else(|| "without a key".to_owned());
+        let text = format!(
+            "{}, column {column}, row {name}: the values are {} bytes long, over the {} of a row",
+            self.table,
+            row.bytes(),
+            self.limits.row_bytes
+        );
+        Failure::new(Code::ValueTooLarge, text)
+            .table(&self.table)
+            .column(column)
+            .row(name)
     }
 
     fn key_of(&self, row: &[u8]) -> Option<String> {

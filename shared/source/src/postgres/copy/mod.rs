@@ -5,8 +5,9 @@ mod decoder;
 mod misfit;
 mod number;
 mod numeric;
+mod oversized;
 mod temporal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decoder::{CopyDecoder, Progress, STREAM_HEAD};
+pub(crate) use decoder::{CopyDecoder, Progress};

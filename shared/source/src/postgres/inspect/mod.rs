@@ -18,7 +18,8 @@ use sqlx::postgres::PgConnection;
 
 use super::{PostgresSource, errors, explain, sql};
 use leaves::Leaf;
-pub(crate) use query::describe_query;
+pub(crate) use query::declared;
+use query::describe_query;
 use relations::Found;
 use types::{Attribute, Types};
 
@@ -38,7 +39,7 @@ const FREE_CONNECTIONS: &str = "\
     FROM pg_roles r, pg_database d WHERE r.rolname = current_user AND d.datname = current_database()";
 
 pub(super) async fn inspect(source: &PostgresSource, selections: &[Selection]) -> Result<SourceFacts> {
-    let mut session = source.connections.begin(None).await?;
+    let mut session = source.connections.begin::<PgConnection>(None).await?;
     let connection = session.connection();
     let found = relations::find(connection, selections, &source.server.search_path).await?;
     let mut tables = table_facts(connection, &found, source.server.version).await?;

@@ -3,19 +3,12 @@
 use std::collections::HashMap;
 
 use sqlextract_model::{Code, Failure, KeyColumn, KeyFacts, Result, SourceColumn};
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::types::{Attribute, Types};
-use crate::postgres::describe::{Described, describe, doubled};
-use crate::postgres::{errors, sql};
-
-/// Types as they are printed, with the modifiers of the columns that a query takes from tables as they are.
-const MODIFIERS: &str = "\
-    SELECT format_type(d.type, coalesce(a.atttypmod, -1)), coalesce(a.atttypmod, -1) \
-    FROM unnest($1::int8[]::oid[], $2::int8[]::oid[], $3::int2[]) WITH ORDINALITY AS d(type, relation, attribute, place) \
-        LEFT JOIN pg_attribute a ON a.attrelid = d.relation AND a.attnum = d.attribute AND a.atttypid = d.type \
-    ORDER BY d.place";
+use crate::postgres::client::Client;
+use crate::postgres::describe::{Described, doubled};
+use crate::postgres::errors;
 
 /// A query's columns, and the key that it is said to have.
 pub(crate) struct DescribedQuery {
@@ -30,7 +23,7 @@ pub(crate) async fn describe_query(
     key: Option<&str>,
 ) -> Result<DescribedQuery> {
     let doing = format!("PostgreSQL does not accept the query {name}");
-    let described = describe(connection, text, &doing).await?;
+    let described = connection.describe(text).await.map_err(errors::in_use(doing))?;
     if let Some(column) = doubled(&described) {
         let text = format!("the query {name} has two columns named {column}");
         return Err(Failure::new(Code::SourceQueryInvalid, text)
@@ -47,31 +40,46 @@ pub(crate) async fn describe_query(
 }
 
 async fn attributes(connection: &mut PgConnection, described: &[Described]) -> Result<Vec<Attribute>> {
-    let doing = "cannot read the query's column types from the catalogue";
-    let types: Vec<i64> = described.iter().map(|d| d.type_oid.into()).collect();
-    let relations: Vec<i64> = described.iter().map(|d| d.origin.map_or(0, |o| o.0).into()).collect();
-    let numbers: Vec<i16> = described.iter().map(|d| d.origin.map_or(0, |o| o.1)).collect();
-    let query = sql::query(MODIFIERS.to_owned())
-        .bind(types)
-        .bind(relations)
-        .bind(numbers);
-    let rows = query.fetch_all(connection).await.map_err(errors::in_use(doing))?;
-    let read = |(column, row): (&Described, &sqlx::postgres::PgRow)| {
-        Ok(Attribute {
-            name: column.name.clone(),
-            declared: row.try_get(0)?,
-            type_oid: column.type_oid.into(),
-            modifier: row.try_get(1)?,
-            // An outer join makes NULL of what the table does not allow.
-            not_null: false,
-        })
+    let declared = declared(connection, described).await?;
+    let attribute = |(column, (declared, modifier)): (&Described, (String, i32))| Attribute {
+        name: column.name.clone(),
+        declared,
+        type_oid: column.type_oid.into(),
+        modifier,
+        // An outer join makes NULL of what the table does not allow.
+        not_null: false,
     };
-    described
-        .iter()
-        .zip(&rows)
-        .map(read)
-        .collect::<sqlx::Result<_>>()
-        .map_err(errors::in_use(doing))
+    Ok(described.iter().zip(declared).map(attribute).collect())
+}
+
+/// The columns' types as they are printed, with the modifiers of those that a query takes from tables as they are.
+pub(crate) async fn declared<C: Client>(connection: &mut C, described: &[Described]) -> Result<Vec<(String, i32)>> {
+    let doing = "cannot read the query's column types from the catalogue";
+    let place = |(place, column): (usize, &Described)| {
+        let (relation, attribute) = column.origin.unwrap_or_default();
+        format!("({place}, {}::oid, {relation}::oid, {attribute})", column.type_oid)
+    };
+    let places: Vec<_> = described.iter().enumerate().map(place).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = format!(
+        "SELECT format_type(d.type, coalesce(a.atttypmod, -1)), coalesce(a.atttypmod, -1) \
+         FROM (VALUES {}) AS d(place, type, relation, attribute) \
+            LEFT JOIN pg_attribute a ON a.attrelid = d.relation AND a.attnum = d.attribute AND a.atttypid = d.type \
+         ORDER BY d.place",
+        places.join(", ")
+    );
+    let rows = connection.texts(&text).await.map_err(errors::in_use(doing))?;
+    let declared = rows.into_iter().map(|row| {
+        let mut values = row.into_iter().flatten();
+        let declared = values.next().unwrap_or_default();
+        (
+            declared,
+            values.next().and_then(|modifier| modifier.parse().ok()).unwrap_or(-1),
+        )
+    });
+    Ok(declared.collect())
 }
 
 fn query_key(name: &str, key: &str, attributes: &[Attribute], types: &Types) -> Result<KeyFacts> {
