@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::failure::{failure, timed_out};
 use super::settings::{Address, RabbitmqSettings};
 
+/// The broker sees a socket that ends as well: a farewell that it does not answer must not hold up a process that leaves.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(2);
 const SHORTEST_REST: Duration = Duration::from_millis(200);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -149,7 +151,7 @@ impl Link {
         let Some(connection) = connection else {
             return;
         };
-        let closing = timeout(self.request_timeout, connection.close(200, "done".into())).await;
+        let closing = timeout(LONGEST_FAREWELL, connection.close(200, "done".into())).await;
         if !matches!(closing, Ok(Ok(()))) {
             tracing::debug!(
                 broker.name = self.name,
