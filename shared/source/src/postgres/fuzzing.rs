@@ -26,6 +26,52 @@ pub fn decode_copy_bytes(
     Ok(batches)
 }
 
+/// Decodes the messages of a COPY, received in slices of `slice` bytes.
+pub fn decode_copy_messages(
+    columns: &[ColumnMapping],
+    bytes: &[u8],
+    slice: usize,
+    limits: ReadLimits,
+) -> Result<Vec<RecordBatch>> {
+    let mut decoder = CopyDecoder::new(&TableName::new("public", "fuzzed"), columns, &[], limits)?;
+    let mut frames = Frames::new();
+    let mut batches = Vec::new();
+    for mut part in bytes.chunks(slice.max(1)) {
+        while !part.is_empty() {
+            let room = frames.room();
+            let (taken, rest) = part.split_at(room.len().min(part.len()));
+            room[..taken.len()].copy_from_slice(taken);
+            frames.received(taken.len());
+            part = rest;
+        }
+        loop {
+            let (used, progress) = decoder.feed_messages(frames.messages())?;
+            frames.pass(used);
+            if progress == Progress::BatchFull {
+                batches.extend(decoder.take_batch()?);
+                continue;
+            }
+            let mut rows = frames.rows();
+            if rows.is_empty() {
+                match frames.next() {
+                    Ok(Frame::Incomplete) | Err(_) => break,
+                    Ok(_) => continue,
+                }
+            }
+            let before = rows.len();
+            let progress = decoder.feed(&mut rows)?;
+            let used = before - rows.len();
+            frames.used(used);
+            if progress == Progress::BatchFull {
+                batches.extend(decoder.take_batch()?);
+            }
+        }
+    }
+    decoder.finish_stream()?;
+    batches.extend(decoder.take_batch()?);
+    Ok(batches)
+}
+
 /// Splits what a server sends, received in slices of `slice` bytes, into messages: the bodies of those with rows, and how
 /// many others there are before the end or the first error.
 pub fn split_messages(bytes: &[u8], slice: usize) -> (Vec<Vec<u8>>, usize) {

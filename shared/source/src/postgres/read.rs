@@ -187,6 +187,12 @@ impl Reader<'_> {
     /// Decodes slices as long as they are there.
     fn turn(&mut self, rows: &mut CopyOut<'_>, context: &mut Context<'_>) -> Poll<Result<Turn>> {
         for _ in 0..SLICES_PER_TURN {
+            let (used, progress) = self.decoder.feed_messages(rows.messages())?;
+            rows.pass(used);
+            self.bytes += used as u64;
+            if progress == Progress::BatchFull {
+                return Poll::Ready(Ok(Turn::BatchFull));
+            }
             let slice = match ready!(rows.poll_slice(context)) {
                 None => return Poll::Ready(Ok(Turn::End)),
                 Some(slice) => slice.map_err(errors::in_use(&self.doing))?,

@@ -14,6 +14,7 @@ use super::misfit::{Misfit, exactly};
 use super::number::{Integer, NumberCells};
 use super::numeric::{Excess, Numeric};
 use super::temporal;
+use super::texts::Texts;
 use crate::postgres::sql;
 
 /// The length of a canonical UUID.
@@ -22,14 +23,14 @@ const UUID_TEXT: usize = 36;
 /// A column under construction.
 #[derive(Debug)]
 pub(crate) struct Column {
-    cells: Cells,
+    pub(super) cells: Cells,
     /// Values without a counterpart become NULL, by choice.
-    misfit_is_null: bool,
-    excess: Excess,
+    pub(super) misfit_is_null: bool,
+    pub(super) excess: Excess,
 }
 
 #[derive(Debug)]
-enum Cells {
+pub(super) enum Cells {
     Boolean(BooleanBuilder),
     Int16(PrimitiveBuilder<Int16Type>),
     Int32(PrimitiveBuilder<Int32Type>),
@@ -46,7 +47,7 @@ enum Cells {
     },
     /// A numeric in a chunk type that is no decimal, with room to write it down.
     Number(NumberCells, String),
-    Text(StringBuilder),
+    Text(Texts),
     /// Text or bytes that must be JSON.
     CheckedJson(StringBuilder),
     Jsonb(StringBuilder),
@@ -131,7 +132,7 @@ impl Column {
                 cells.append_value(Numeric::parse(bytes)?.scaled(*precision, *scale, excess)?);
             }
             Cells::Number(cells, scratch) => cells.append_numeric(Numeric::parse(bytes)?, excess, scratch)?,
-            Cells::Text(cells) => cells.append_value(text(bytes)?),
+            Cells::Text(texts) => texts.append(text(bytes)?),
             Cells::CheckedJson(cells) => cells.append_value(json(bytes)?),
             Cells::Jsonb(cells) => match bytes.split_first() {
                 Some((1, json)) => cells.append_value(text(json)?),
@@ -157,9 +158,8 @@ impl Column {
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => cells.append_null(),
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.append_null(),
             Cells::Decimal { cells, .. } => cells.append_null(),
-            Cells::Text(cells) | Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => {
-                cells.append_null();
-            }
+            Cells::Text(texts) => texts.append_null(),
+            Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => cells.append_null(),
             Cells::Binary(cells) => cells.append_null(),
             Cells::Date(cells) => cells.append_null(),
             Cells::Time(cells) => cells.append_null(),
@@ -184,9 +184,8 @@ impl Column {
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => primitive(cells),
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.finish(),
             Cells::Decimal { cells, .. } => primitive(cells),
-            Cells::Text(cells) | Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => {
-                variable(cells)
-            }
+            Cells::Text(texts) => texts.finish(|values, bytes| (room(values), room(bytes).min(MOST_ROOM_BYTES))),
+            Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => variable(cells),
             Cells::Binary(cells) => variable(cells),
             Cells::Date(cells) => primitive(cells),
             Cells::Time(cells) => primitive(cells),
@@ -219,7 +218,7 @@ fn variable<T: ByteArrayType>(cells: &mut GenericByteBuilder<T>) -> ArrayRef {
 
 fn cells(mapping: &ColumnMapping) -> Option<Cells> {
     if sql::text_is_made_by_the_database(mapping) {
-        return Some(Cells::Text(StringBuilder::new()));
+        return Some(Cells::Text(Texts::with_capacity(0, 0)));
     }
     let arrow = mapping.chunk.arrow();
     let cells = match (&mapping.wire, &mapping.chunk) {
@@ -240,7 +239,7 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
         },
         (Wire::Decimal, chunk) => Cells::Number(NumberCells::of(chunk)?, String::new()),
         (Wire::Text | Wire::Bytes, ChunkType::Text) | (Wire::Json, ChunkType::Json | ChunkType::Text) => {
-            Cells::Text(StringBuilder::new())
+            Cells::Text(Texts::with_capacity(0, 0))
         }
         (Wire::Text | Wire::Bytes, ChunkType::Json) => Cells::CheckedJson(StringBuilder::new()),
         (Wire::Jsonb, ChunkType::Json | ChunkType::Text) => Cells::Jsonb(StringBuilder::new()),

@@ -14,6 +14,7 @@ use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, KeyColumn, Resul
 use super::column::Column;
 use super::misfit::Misfit;
 use super::oversized::Oversized;
+use super::strip::{Most, Strip};
 use crate::ReadLimits;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -71,6 +72,7 @@ pub(crate) struct CopyDecoder {
     batch_rows: usize,
     batch_variable_bytes: usize,
     rows: u64,
+    strip: Strip,
 }
 
 impl CopyDecoder {
@@ -110,6 +112,7 @@ impl CopyDecoder {
             batch_rows: 0,
             batch_variable_bytes: 0,
             rows: 0,
+            strip: Strip::default(),
         })
     }
 
@@ -159,6 +162,54 @@ impl CopyDecoder {
             self.row_head.extend_from_slice(&row[..row.len().min(KEPT_ROW_HEAD)]);
         }
         result
+    }
+
+    /// Decodes messages of one row each from the front of what was received, column by column, as long as they are whole
+    /// and not large. Answers with the bytes that were used; the rest is for [`CopyDecoder::feed`].
+    pub(crate) fn feed_messages(&mut self, received: &[u8]) -> Result<(usize, Progress)> {
+        if !matches!(self.state, State::Row) || !self.carry.is_empty() {
+            return Ok((0, Progress::MoreInput));
+        }
+        let mut strip = std::mem::take(&mut self.strip);
+        let most = Most {
+            rows: self.limits.record_batch_rows.saturating_sub(self.batch_rows),
+            bytes: self.limits.record_batch_bytes.saturating_sub(self.batch_bytes()),
+            row_bytes: self.limits.row_bytes.min(self.limits.alone_bytes),
+        };
+        let used = strip.take(received, self.columns.len(), most);
+        let appended = self.append_strip(&strip, received);
+        self.strip = strip;
+        appended.map(|progress| (used, progress))
+    }
+
+    fn append_strip(&mut self, strip: &Strip, received: &[u8]) -> Result<Progress> {
+        for field in 0..self.columns.len() {
+            let column = &mut self.columns[field];
+            let values = strip.column(received, field);
+            if column.is_variable() {
+                self.batch_variable_bytes += values.clone().flatten().map(<[u8]>::len).sum::<usize>();
+            }
+            if let Err((place, misfit)) = column.append_all(values) {
+                self.state = State::Failed;
+                self.rows += place as u64;
+                return Err(self.misfit(misfit, field, strip.row(received, place)));
+            }
+        }
+        self.rows += strip.rows() as u64;
+        self.batch_rows += strip.rows();
+        Ok(self.fullness())
+    }
+
+    fn batch_bytes(&self) -> usize {
+        self.batch_rows * self.row_fixed_bytes + self.batch_variable_bytes
+    }
+
+    fn fullness(&self) -> Progress {
+        let full = self.batch_rows >= self.limits.record_batch_rows;
+        match full || self.batch_bytes() >= self.limits.record_batch_bytes {
+            true => Progress::BatchFull,
+            false => Progress::MoreInput,
+        }
     }
 
     fn advance<'a>(&mut self, input: &mut &'a [u8], row: &mut Option<&'a [u8]>) -> Result<Progress> {
@@ -348,8 +399,7 @@ impl CopyDecoder {
         self.state = State::Row;
         self.rows += 1;
         self.batch_rows += 1;
-        let bytes = self.batch_rows * self.row_fixed_bytes + self.batch_variable_bytes;
-        self.batch_rows >= self.limits.record_batch_rows || bytes >= self.limits.record_batch_bytes
+        self.fullness() == Progress::BatchFull
     }
 
     fn malformed(&self, reason: &str) -> Failure {

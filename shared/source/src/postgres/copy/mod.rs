@@ -1,13 +1,16 @@
 //! COPY's binary format, decoded straight into Arrow builders.
 
+mod append_all;
 mod column;
 mod decoder;
 mod misfit;
 mod number;
 mod numeric;
 mod oversized;
+mod strip;
 mod temporal;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub(crate) use decoder::{CopyDecoder, Progress};

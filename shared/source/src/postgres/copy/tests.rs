@@ -7,7 +7,7 @@ use sqlextract_model::{
 
 use super::{CopyDecoder, Progress};
 use crate::ReadLimits;
-use crate::fuzzing::decode_copy_bytes;
+use crate::fuzzing::{decode_copy_bytes, decode_copy_messages};
 
 const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 1 << 20,
@@ -115,6 +115,27 @@ fn stream(rows: &[Row]) -> Vec<u8> {
     bytes
 }
 
+/// As the server sends them: a message a row, the first with the stream's head, the trailer in one of its own.
+fn messages(rows: &[Row]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut send = |tag: u8, body: &[u8]| {
+        bytes.push(tag);
+        bytes.extend((body.len() as u32 + 4).to_be_bytes());
+        bytes.extend(body);
+    };
+    let head = stream(&[]).len() - 2;
+    for (i, row) in rows.iter().enumerate() {
+        let alone = stream(std::slice::from_ref(row));
+        send(b'd', &alone[if i == 0 { 0 } else { head }..alone.len() - 2]);
+        if i % 3 == 2 {
+            send(b'N', b"SNOTICE\0\0");
+        }
+    }
+    send(b'd', &stream(&[])[if rows.is_empty() { 0 } else { head }..]);
+    send(b'c', b"");
+    bytes
+}
+
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let row = proptest::collection::vec(proptest::option::weighted(0.8, any::<u64>()), columns().len());
     let filled = |seeds: Vec<Option<u64>>| {
@@ -156,6 +177,48 @@ proptest! {
             bytes[at] = byte;
         }
         let _ = decode_copy_bytes(&columns(), &bytes, slice, LIMITS);
+    }
+
+    #[test]
+    fn many_rows_at_once_are_what_they_are_one_by_one(
+        rows in rows(),
+        slice in 1usize..3000,
+        (most_rows, most_bytes, alone) in (1usize..9, 1usize..3000, 1usize..600),
+    ) {
+        let limits = ReadLimits {
+            record_batch_rows: most_rows,
+            record_batch_bytes: most_bytes,
+            alone_bytes: alone,
+            ..LIMITS
+        };
+        let one_by_one = decode_copy_bytes(&columns(), &stream(&rows), usize::MAX, limits).unwrap();
+        for slice in [slice, usize::MAX] {
+            let at_once = decode_copy_messages(&columns(), &messages(&rows), slice, limits).unwrap();
+            prop_assert!(at_once.iter().all(|batch| batch.num_rows() <= most_rows));
+            let schema = one_by_one.first().map(|batch| batch.schema());
+            if let Some(schema) = schema {
+                let whole = |batches| arrow::compute::concat_batches(&schema, batches).unwrap();
+                prop_assert_eq!(whole(&one_by_one), whole(&at_once));
+            } else {
+                prop_assert!(at_once.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_messages_never_panic_and_lose_no_row_in_silence(
+        rows in rows(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        slice in 1usize..3000,
+    ) {
+        let mut bytes = messages(&rows);
+        for (at, byte) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let at_once = decode_copy_messages(&columns(), &bytes, usize::MAX, LIMITS);
+        let sliced = decode_copy_messages(&columns(), &bytes, slice, LIMITS);
+        prop_assert_eq!(at_once.is_ok(), sliced.is_ok());
     }
 
     #[test]

@@ -81,6 +81,19 @@ impl<'c> CopyOut<'c> {
         }
     }
 
+    /// What was received and begins with a message; empty within one.
+    pub(crate) fn messages(&self) -> &[u8] {
+        match self.within_large {
+            true => &[],
+            false => self.connection.frames.messages(),
+        }
+    }
+
+    /// So many bytes of [`CopyOut::messages`], which are whole messages with rows, were used.
+    pub(crate) fn pass(&mut self, count: usize) {
+        self.connection.frames.pass(count);
+    }
+
     /// So many of the bytes of the last slice were used.
     pub(crate) fn used(&mut self, count: usize) {
         self.connection.frames.used(count);

@@ -80,6 +80,19 @@ impl Frames {
         self.rows_left -= count;
     }
 
+    /// What was received and begins with a message; empty within one.
+    pub(crate) fn messages(&self) -> &[u8] {
+        match self.within_rows() {
+            true => &[],
+            false => &self.bytes[self.start..self.end],
+        }
+    }
+
+    /// So many bytes of [`Frames::messages`], which are whole messages, were used.
+    pub(crate) fn pass(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+
     /// The next message, once all of the last one is used.
     pub(crate) fn next(&mut self) -> io::Result<Frame> {
         let received = &self.bytes[self.start..self.end];
