@@ -13,10 +13,10 @@ fn example(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-fn python(fleet: &Fleet, script: &Path) -> Command {
+pub(crate) fn python(fleet: &Fleet, script: &Path) -> Command {
     let mut command = Command::new(variable("SQLEXTRACT_TEST_PYTHON"));
     command.arg(script).envs(fleet.variables());
-    command.env("AMQP_URL", variable("SQLEXTRACT_TEST_RABBITMQ"));
+    command.env("AMQP_URL", fleet.queue());
     command.env("PREFIX", fleet.name());
     command
 }

@@ -3,6 +3,7 @@
 #[path = "../embedded/fingerprint.rs"]
 mod fingerprint;
 
+mod aborts;
 mod clients;
 mod commands;
 mod crash_points;
@@ -12,4 +13,5 @@ mod kill_loop;
 mod kills;
 mod operation;
 mod outages;
+mod proof;
 mod requests;

@@ -108,7 +108,7 @@ fn a_paused_job_stands_still_until_it_is_resumed() {
 }
 
 /// A number of `/metrics`, where the process told where it listens.
-fn metric(running: &Running, name: &str) -> Option<f64> {
+pub(crate) fn metric(running: &Running, name: &str) -> Option<f64> {
     let told = running.said();
     let line = told
         .lines()

@@ -23,6 +23,7 @@ pub struct Fleet {
     store: S3Server,
     runtime: Runtime,
     settings: String,
+    settings_file: String,
     queue: String,
     checkpoint: String,
     submitted: AtomicU32,
@@ -106,13 +107,15 @@ impl Fleet {
             settings += "[telemetry]\ngrace = \"10s\"\n";
         }
         settings += more;
-        std::fs::write(scenario.path("fleet.toml"), &settings).expect("the temporary folder takes files");
+        let settings_file = scenario.path("fleet.toml");
+        std::fs::write(&settings_file, &settings).expect("the temporary folder takes files");
         let fleet = Self {
             scenario,
             name,
             store,
             runtime,
             settings,
+            settings_file: settings_file.to_str().expect("temporary paths are text").to_owned(),
             queue,
             checkpoint,
             submitted: AtomicU32::new(0),
@@ -128,6 +131,11 @@ impl Fleet {
     /// The prefix of the fleet's exchanges, queues and keys.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The broker's URL.
+    pub fn queue(&self) -> &str {
+        &self.queue
     }
 
     pub fn settings(&self) -> &str {
@@ -169,12 +177,15 @@ impl Fleet {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let settings = self.scenario.path("fleet.toml");
-        let mut all = vec!["--config", settings.to_str().expect("temporary paths are text")];
-        all.extend(arguments);
-        let mut command = self.scenario.command(&all);
+        let mut command = self.scenario.command(&self.configured(arguments));
         command.envs(self.variables());
         command
+    }
+
+    fn configured<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let mut all = vec!["--config", self.settings_file.as_str()];
+        all.extend(arguments);
+        all
     }
 
     pub fn run(&self, arguments: &[&str]) -> Run {
@@ -187,7 +198,18 @@ impl Fleet {
 
     /// A service in its role, up and ready.
     pub fn serve(&self, role: &str) -> Running {
-        let running = self.start(&["--log-format", "json", "serve", role, "--listen", "127.0.0.1:0"]);
+        self.up(role, self.command(&serving(role)))
+    }
+
+    /// The same, of a debug build that ends itself when it comes to a crash point.
+    pub fn serve_until(&self, role: &str, point: &str) -> Running {
+        let mut command = self.scenario.debug_command(&self.configured(&serving(role)));
+        command.envs(self.variables()).env("SQLEXTRACT_CRASH_AT", point);
+        self.up(role, command)
+    }
+
+    fn up(&self, role: &str, command: Command) -> Running {
+        let running = self.scenario.start(command);
         let up = |running: &Running| running.said().contains("the service is up");
         eventually(&format!("the start of {role}: {}", running.said()), || up(&running));
         running
@@ -279,6 +301,16 @@ impl Fleet {
         crate::all_files(&self.folder().join(job).join("commits")).len()
     }
 
+    /// Jobs that the planner still has to look at: to work at, to tell of, or to sweep a last time.
+    pub fn open_jobs(&self) -> usize {
+        crate::all_files(&self.folder().join("_sqlextract/open")).len()
+    }
+
+    /// Multipart uploads that are neither complete nor aborted.
+    pub fn open_uploads(&self) -> usize {
+        self.store.open_uploads(BUCKET)
+    }
+
     pub fn has_outcome(&self, job: &str) -> bool {
         self.folder().join(job).join("manifest.json").exists()
     }
@@ -291,6 +323,10 @@ impl Fleet {
             .unwrap_or_default()
             .to_owned()
     }
+}
+
+fn serving(role: &str) -> [&str; 6] {
+    ["--log-format", "json", "serve", role, "--listen", "127.0.0.1:0"]
 }
 
 /// Somebody who listens to every event.

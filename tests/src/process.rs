@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// How `abort` ends a process.
+const SIGABRT: i32 = 6;
 /// No scenario's single command may take longer.
 const DEADLINE: Duration = Duration::from_secs(240);
 
@@ -100,7 +103,18 @@ impl Scenario {
 
     /// The executable with these arguments, nothing inherited that would change what it does.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(variable("SQLEXTRACT_BINARY"));
+        self.command_of(&variable("SQLEXTRACT_BINARY"), arguments)
+    }
+
+    /// The same of a debug build, which ends itself at crash points.
+    pub fn debug_command(&self, arguments: &[&str]) -> Command {
+        let debug = std::env::var("SQLEXTRACT_DEBUG_BINARY");
+        // Work by hand has no other build.
+        self.command_of(&debug.unwrap_or_else(|_| variable("SQLEXTRACT_BINARY")), arguments)
+    }
+
+    fn command_of(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         for (name, _) in std::env::vars() {
             if name.starts_with("SQLEXTRACT_") || name.starts_with("AWS_") || name == "DATABASE_URL" {
                 command.env_remove(name);
@@ -193,6 +207,14 @@ impl Running {
 
     pub fn ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
+    /// Waits until the process has ended itself at a crash point.
+    #[track_caller]
+    pub fn crashes(mut self) {
+        eventually("the crash of a debug build", || self.ended());
+        let status = self.child.wait().expect("a child can be waited for");
+        assert_eq!(status.signal(), Some(SIGABRT), "{status}: {}", self.said());
     }
 
     /// Standard error until now.

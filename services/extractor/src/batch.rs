@@ -8,7 +8,7 @@ use sqlextract_model::{
     BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Verdict, settlement_for};
+use sqlextract_runtime::{Verdict, crash_point, settlement_for};
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +69,7 @@ impl Extractor {
                 *attempts = self.ports.checkpoint.attempt(&message.job, &batch_id(message)).await?;
                 refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
                 let (plan, batch) = self.plans.batch(&records, message).await?;
+                crash_point(format_args!("before_batch_{}", message.batch.0));
                 let stop = self.shutdown.at_once().child_token();
                 let commit = tokio::select! {
                     // An attempt that has ended counts, whatever was ordered in the same instant.

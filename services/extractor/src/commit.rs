@@ -2,6 +2,7 @@
 
 use sqlextract_checkpoint::Completion;
 use sqlextract_model::{AttemptId, Batch, BatchMessage, CommitRecord, ObjectKey, Result, TablePlan, TickMessage};
+use sqlextract_runtime::crash_point;
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +41,9 @@ impl Extractor {
             records.delete_chunks(&own).await?;
             return Ok(None);
         }
+        crash_point("before_commit_record");
         let stored = records.create_commit(&message.segment, &record).await?;
+        crash_point("after_commit_record");
         if !stored.ours {
             tracing::info!(job.id = %message.job, batch.id = message.batch.0, "another attempt was first; its chunks count");
             records.delete_chunks(&own).await?;
@@ -59,10 +62,12 @@ impl Extractor {
             .await?
         {
             Completion::Recorded { new, remaining } => {
+                crash_point("after_checkpoint");
                 if new {
                     self.progress.batch_committed(&message.job, &message.table, commit);
                 }
                 if remaining == 0 {
+                    crash_point("after_last_checkpoint");
                     self.publish_tick(&look(message)).await?;
                 }
             }

@@ -11,7 +11,7 @@ use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, ROW_COPIES}
 use sqlextract_model::{
     AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, Result, TablePlan,
 };
-use sqlextract_runtime::{ProgressSink, RateLimiter, Reservation, Share};
+use sqlextract_runtime::{ProgressSink, RateLimiter, Reservation, Share, crash_point};
 use sqlextract_source::{ReadLimits, ReadRequest, RowSink};
 use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
@@ -257,6 +257,7 @@ impl Sink<'_> {
 #[async_trait]
 impl RowSink for Sink<'_> {
     async fn push(&mut self, rows: RecordBatch) -> Result<()> {
+        crash_point("while_reading");
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
         if let Some(limiter) = &self.job_limiter {
             limiter.admit(count, bytes).await;

@@ -2,6 +2,7 @@
 
 use sqlextract_encoding::Output;
 use sqlextract_model::{AttemptId, BatchIndex, ChunkRecord, Generation, JobId, ObjectKey, Result, TableSegment};
+use sqlextract_runtime::crash_point;
 use sqlextract_storage::{JobRecords, Upload};
 use tokio::sync::{mpsc, oneshot};
 
@@ -78,6 +79,7 @@ impl<'a> Uploader<'a> {
                     upload = Some(current);
                 }
                 Output::End(end) => {
+                    crash_point("before_chunk_end");
                     let uploaded = current.finish().await?;
                     self.finished.push(ChunkRecord {
                         key: self.names.key(self.finished.len()).relative(),

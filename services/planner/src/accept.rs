@@ -6,6 +6,7 @@ use sqlextract_model::{
     Code, EventKind, ExtractionRequest, Failure, JobId, JobRecord, JobTable, Relation, Result, Selection, TableFacts,
     segments,
 };
+use sqlextract_runtime::crash_point;
 use sqlextract_storage::{JobRecords, RequestClaim};
 
 use crate::Planner;
@@ -31,6 +32,7 @@ impl Planner {
                 let record = self.look_up(request).await?;
                 self.claim_id(request).await?;
                 records.mark_open().await?;
+                crash_point("before_job_record");
                 records.create_job_record(&record).await?
             }
         };

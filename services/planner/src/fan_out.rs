@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlextract_checkpoint::Progress;
 use sqlextract_model::{BatchIndex, BatchMessage, Code, Epoch, Failure, Result, TickMessage};
 use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::crash_point;
 use sqlextract_storage::JobRecords;
 
 use crate::Planner;
@@ -178,6 +179,7 @@ impl Planner {
             Message::new(id, body).job(&message.job)
         });
         self.ports.queue.publish_all(&queue, messages.collect()).await?;
+        crash_point("before_next_tick");
         let next = TickMessage {
             position,
             published: tick.published + published,
@@ -185,6 +187,7 @@ impl Planner {
             ..tick.clone()
         };
         self.publish_tick(&next).await?;
+        crash_point("after_next_tick");
         open.reach(position);
         Ok(())
     }

@@ -7,6 +7,7 @@ use sqlextract_model::{
     BatchIndex, Code, CommitRecord, Failure, JobRecord, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome,
     Range, Result, TablePlan,
 };
+use sqlextract_runtime::crash_point;
 use sqlextract_storage::{JobRecords, Stored};
 
 use crate::Planner;
@@ -67,12 +68,15 @@ impl Planner {
 
     /// The outcome is the only success: it is told only after it reads back.
     async fn conclude(&self, records: &JobRecords, built: &Manifest) -> Result<()> {
+        crash_point("before_outcome");
         let stored = records.create_manifest(built).await?;
+        crash_point("before_outcome_is_told");
         let stored = records.manifest().await?.unwrap_or(stored);
         if stored.record.outcome == Outcome::Completed {
             records.set_latest().await?;
         }
         self.announce_outcome(records, &stored).await?;
+        crash_point("after_outcome_is_told");
         self.deactivate(records.job());
         if self.settings.linger.is_zero() {
             records.unmark_open().await?;

@@ -8,6 +8,7 @@ use sqlextract_model::{
     OnSnapshotLost, Result, SnapshotEvidence, TablePlan, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
+use sqlextract_runtime::crash_point;
 use sqlextract_source::{Snapshot, Source};
 use sqlextract_storage::{JobRecords, Stored};
 
@@ -138,9 +139,11 @@ impl Planner {
     pub(crate) async fn start_round(&self, open: &ActiveJob) -> Result<()> {
         let destination = open.record.request.destination.clone();
         let job = open.record.job.clone();
+        crash_point("before_first_tick");
         self.publish_tick(&TickMessage::start(job, destination, open.round, open.done()))
             .await?;
         open.begin();
+        crash_point("after_first_tick");
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use sqlextract_model::{
     SnapshotToken, SourceFacts, TableFacts, TablePlan,
 };
 use sqlextract_planning::{Answer, PlanOptions, Question, Split, condition_sql};
+use sqlextract_runtime::crash_point;
 use sqlextract_source::{Probe, ProbeAnswer, Source};
 use sqlextract_storage::{JobRecords, Stored};
 use sqlextract_type_mapping::{MappingOptions, map_table};
@@ -197,6 +198,7 @@ async fn store_pages(records: &JobRecords, plan: PlanId, split: &Split) -> Resul
             let number =
                 u32::try_from(pages.len()).map_err(|e| Failure::new(Code::Defect, "too many plan pages").because(e))?;
             let sha256 = records.create_plan_page(plan, number, &page).await?;
+            crash_point("after_plan_page");
             let first = page.first().map_or(BatchIndex(0), |b| b.index);
             pages.push(PlanPage {
                 first,

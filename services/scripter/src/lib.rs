@@ -10,7 +10,9 @@ use sqlextract_model::{
     Target,
 };
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, serve, settlement_for};
+use sqlextract_runtime::{
+    Handler, Ports, ProgressSink, RetryPolicy, Shutdown, Verdict, crash_point, serve, settlement_for,
+};
 use sqlextract_storage::{JobRecords, Storage};
 
 /// Scripts up to this size travel in their event, unless escaping makes them longer than the second: a message has at most
@@ -96,7 +98,10 @@ impl Scripter {
         let written = write_script(records, target, &self.targets).await?;
         let job = records.job();
         self.progress.script_written(job, target.platform, &written.key);
-        self.announce(about, target, written.key, written.text).await
+        crash_point("before_script_is_told");
+        self.announce(about, target, written.key, written.text).await?;
+        crash_point("after_script_is_told");
+        Ok(())
     }
 
     fn destination(&self, event: &EventData) -> Result<Arc<dyn Storage>> {

@@ -3,6 +3,7 @@
 
 mod budget;
 mod clock;
+mod crash;
 mod health;
 mod machine;
 mod metered;
@@ -19,6 +20,7 @@ mod workers;
 
 pub use budget::{MemoryBudget, Reservation, Share};
 pub use clock::{OperatingSystem, Surroundings};
+pub use crash::crash_point;
 pub use health::{Health, HealthServer};
 pub use machine::{Machine, MachineLimits};
 pub use metered::{MeteredCheckpoint, MeteredProgress, MeteredQueue, MeteredStorage};

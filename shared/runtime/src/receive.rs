@@ -13,7 +13,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
 use crate::trace::{self, TraceContext};
-use crate::{RetryPolicy, Shutdown, settlement_for};
+use crate::{RetryPolicy, Shutdown, crash_point, settlement_for};
 
 /// What becomes of a message that was handled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,7 @@ async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, poli
             reason: format!("{}: {failure}", failure.code),
         },
     };
+    crash_point("before_ack");
     let settled = delivery.settle(settlement).await;
     if let Err(failure) = &settled {
         tracing::warn!(
