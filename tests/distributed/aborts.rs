@@ -3,7 +3,7 @@
 //! A debug build aborts at the crash point that a variable names. Each point is one line of the services, at the place
 //! that it names.
 
-use sqlextract_system_tests::{Dialect, Fleet, FleetSource, Running, Watch, eventually};
+use sqlextract_system_tests::{Database, Dialect, Fleet, FleetSource, Running, Watch, eventually};
 
 use crate::fingerprint::Orders;
 use crate::operation::metric;
@@ -206,4 +206,38 @@ fn a_batch_that_ends_every_process_is_parked_and_its_neighbours_are_done() {
     completed_once(&stage.fleet, &stage.watch, &stage.orders, &job, "after a replay");
     stage.jobs.push(job);
     stage.ends_well();
+}
+
+#[test]
+fn a_multipart_upload_that_nobody_completes_is_aborted_by_the_last_sweep() {
+    let letters = Database::alone(Dialect::Postgres);
+    letters.run(
+        "CREATE TABLE letters (id bigint PRIMARY KEY, body text NOT NULL);
+         INSERT INTO letters SELECT i, repeat(md5(i::text), 16) FROM generate_series(1, 40000) AS i;
+         ANALYZE letters;",
+    );
+    let url = letters.url();
+    let source = FleetSource {
+        name: "shop",
+        url: &url,
+        tables: "public.*",
+        more: "",
+    };
+    let fleet = Fleet::with(&[source], SETTINGS);
+    let mut services = vec![fleet.serve("planner"), fleet.serve("scripter")];
+    let victim = fleet.serve_until("extractor", "before_chunk_end");
+    let request = ["--table", "public.letters", "--format", "csv", "--batch-size", "40000"];
+    let job = fleet.submit(&request);
+    victim.crashes();
+    assert!(fleet.open_uploads() > 0, "the process ended before the parts");
+    services.push(fleet.serve("extractor"));
+    assert_eq!(fleet.outcome(&job), "completed");
+    swept(&fleet);
+    assert_eq!(fleet.open_uploads(), 0, "an upload stays open");
+    let whole = fleet.job(&job);
+    let found = whole
+        .is_sound()
+        .query("letters", "SELECT count(*), count(DISTINCT id) FROM chunks");
+    assert_eq!(found, letters.rows("SELECT count(*), count(DISTINCT id) FROM letters;"));
+    leave_empty_queues(&fleet, services);
 }

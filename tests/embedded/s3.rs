@@ -335,6 +335,7 @@ fn a_kill_in_the_middle_of_parts_leaves_nothing_that_counts() {
         found,
         database.rows("SELECT count(*), count(DISTINCT id) FROM letters;")
     );
+    assert_eq!(lake.bucket.open_uploads(), 0, "an upload stays open");
 }
 
 #[test]

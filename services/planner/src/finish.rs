@@ -79,6 +79,7 @@ impl Planner {
         crash_point("after_outcome_is_told");
         self.deactivate(records.job());
         if self.settings.linger.is_zero() {
+            self.end_uploads(records).await;
             records.unmark_open().await?;
         } else {
             self.told().insert(records.job().clone());
@@ -97,7 +98,22 @@ impl Planner {
         }
         let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
         records.delete_chunks(&orphans).await?;
+        self.end_uploads(records).await;
         Ok(orphans.len() as u64)
+    }
+
+    /// Ends uploads of attempts that died in the middle. They cost room and nothing else, so that a store that does not
+    /// let us holds nothing up.
+    async fn end_uploads(&self, records: &JobRecords) {
+        match records.end_uploads().await {
+            Ok(0) => {}
+            Ok(ended) => {
+                tracing::info!(job.id = %records.job(), uploads = ended, "uploads that nobody completed are aborted")
+            }
+            Err(failure) => {
+                tracing::warn!(job.id = %records.job(), error.code = %failure.code, error = %failure, "open uploads could not be aborted; a lifecycle rule of the bucket ends them")
+            }
+        }
     }
 
     async fn collect(

@@ -62,6 +62,8 @@ pub struct Uploaded {
 /// - `list` returns every object whose key starts with the prefix, in no promised order; it is for repair and checks.
 ///   Objects that are not whole are never listed.
 /// - `delete` removes objects by their full names, never by a prefix; what is not there counts as removed.
+/// - `end_uploads` ends what writers that died have left open under a prefix, and answers how many; a writer that is at
+///   work there after all fails, and leaves no object.
 /// - A method that answers with an error of class indeterminate may have been applied.
 #[async_trait]
 pub trait Storage: Send + Sync + fmt::Debug {
@@ -76,6 +78,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     async fn list(&self, prefix: &str) -> Result<Vec<ObjectInfo>>;
 
     async fn delete(&self, keys: &[String]) -> Result<()>;
+
+    async fn end_uploads(&self, prefix: &str) -> Result<u64>;
 
     /// Where this is, for people and scripts: an absolute folder or `s3://BUCKET/PREFIX`. Never a credential.
     fn location(&self) -> &str;

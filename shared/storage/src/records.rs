@@ -221,6 +221,12 @@ impl JobRecords {
         self.storage.delete(&names).await
     }
 
+    /// Ends uploads of chunks that nobody completes any more; answers how many.
+    pub async fn end_uploads(&self) -> Result<u64> {
+        let prefix = format!("{}data/", ObjectKey::job_prefix(&self.job));
+        self.storage.end_uploads(&prefix).await
+    }
+
     /// A chunk's bytes, or part of them, by its key relative to the job.
     pub async fn read_chunk(&self, relative: &str, range: Option<std::ops::Range<u64>>) -> Result<Option<Bytes>> {
         self.storage

@@ -148,6 +148,10 @@ impl Storage for S3Storage {
         Ok(())
     }
 
+    async fn end_uploads(&self, prefix: &str) -> Result<u64> {
+        self.abort_stale_uploads(prefix, Duration::ZERO).await
+    }
+
     fn location(&self) -> &str {
         &self.bucket.location
     }

@@ -84,6 +84,11 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    /// An upload lives in the writer's memory alone.
+    async fn end_uploads(&self, prefix: &str) -> Result<u64> {
+        check_prefix(prefix).map(|()| 0)
+    }
+
     fn location(&self) -> &str {
         "/simulated"
     }
@@ -183,6 +188,13 @@ impl Storage for FaultyStorage {
         let deleting = self.inner.delete(keys);
         self.wire
             .call(format!("delete {keys:?}"), Code::StorageTimeout, deleting)
+            .await
+    }
+
+    async fn end_uploads(&self, prefix: &str) -> Result<u64> {
+        let ending = self.inner.end_uploads(prefix);
+        self.wire
+            .call(format!("end uploads {prefix}"), Code::StorageTimeout, ending)
             .await
     }
 

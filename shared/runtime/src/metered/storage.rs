@@ -71,6 +71,16 @@ impl Storage for MeteredStorage {
         called(&self.metrics, "delete", began, self.inner.delete(keys).await)
     }
 
+    async fn end_uploads(&self, prefix: &str) -> Result<u64> {
+        let began = Instant::now();
+        called(
+            &self.metrics,
+            "end_uploads",
+            began,
+            self.inner.end_uploads(prefix).await,
+        )
+    }
+
     fn location(&self) -> &str {
         self.inner.location()
     }
