@@ -22,6 +22,13 @@ pub use rabbitmq::{PublishCounts, RabbitmqHealth, RabbitmqQueue, RabbitmqSetting
 
 /// The head of the routing key of events that the scripter works on.
 const COMPLETION: &str = "extraction.completed";
+/// Events that others act upon: outcomes and scripts. The rest is news.
+const RESULTS: [&str; 4] = [
+    COMPLETION,
+    "extraction.failed",
+    "extraction.cancelled",
+    "ingest.generated",
+];
 /// The confirm window: messages that [`Queue::publish_all`] has under way at once.
 const CONFIRM_WINDOW: usize = 256;
 
@@ -155,7 +162,8 @@ pub enum Settlement {
 ///   waits while the queue is full, and may hold the message although it answers with an error (indeterminate).
 /// - Delivery is at least once, in no promised order. A delivery that is dropped unsettled comes back.
 /// - `announce` gives the event to every subscriber that exists, and to the scripter if the event is a completion. It
-///   returns once all of them hold it.
+///   returns once all of them hold it. News that is no result waits for no subscriber whose queue refuses it or does not
+///   answer: the others have it.
 /// - A queue's depth is bounded, and so is what one receiver holds: `receive` waits while as many deliveries as the
 ///   receiver's window are unsettled.
 /// - A body that is longer than the queue's limit is refused as a defect of the publisher, before anything is held.
@@ -227,7 +235,16 @@ pub trait Delivery: Send + fmt::Debug {
 
 /// Whether the routing key is a completion's.
 fn is_completion(routing_key: &str) -> bool {
+    is_of(routing_key, COMPLETION)
+}
+
+/// Whether the routing key is one of an event that others act upon.
+fn is_result(routing_key: &str) -> bool {
+    RESULTS.iter().any(|kind| is_of(routing_key, kind))
+}
+
+fn is_of(routing_key: &str, kind: &str) -> bool {
     routing_key
-        .strip_prefix(COMPLETION)
+        .strip_prefix(kind)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -35,7 +35,7 @@ use self::publish::{Lanes, Outcome, Outgoing};
 use self::receive::RabbitmqReceiver;
 use self::topology::{Names, Topology};
 use self::wire::Notes;
-use crate::{CONFIRM_WINDOW, Message, Queue, QueueName, Receiver, is_completion};
+use crate::{CONFIRM_WINDOW, Message, Queue, QueueName, Receiver, is_completion, is_result};
 
 pub use self::policies::rabbitmq_definitions;
 pub use self::settings::RabbitmqSettings;
@@ -44,6 +44,9 @@ pub use self::settings::RabbitmqSettings;
 const WORK_LANES: usize = 4;
 /// Channels with one message under way each: for events and for what must not be judged in company.
 const CAREFUL_LANES: usize = 4;
+
+/// How often news is published in vain before it is taken for told.
+const MOST_UNANSWERED: u32 = 2;
 
 /// Queues at a broker. Clones are handles of the same connections.
 #[derive(Clone)]
@@ -211,26 +214,46 @@ impl Shared {
         exchange: String,
         key: String,
     ) -> Result<bool> {
-        let outgoing = Outgoing {
-            properties: wire::properties_of(message, notes)?,
-            body: message.body.as_slice().into(),
-            exchange,
-            key,
-        };
+        let outgoing = outgoing(message, notes, exchange, key)?;
         let begun = Instant::now();
         let mut tries = Tries::default();
         loop {
             let outcome = lanes.publish(outgoing.clone()).await;
             self.counters.count(&outcome);
-            let what = || {
-                format!(
-                    "message {} for {} under the key {}",
-                    message.id, outgoing.exchange, outgoing.key
-                )
-            };
-            match tries.next(outcome, begun.elapsed(), &self.settings, what) {
+            match tries.next(outcome, begun.elapsed(), &self.settings, || {
+                words_of(message, &outgoing)
+            }) {
                 Next::Taken => return Ok(true),
                 Next::Returned => return Ok(false),
+                Next::Again { after } => sleep(after).await,
+                Next::Fail(failure) => return Err(failure),
+            }
+        }
+    }
+
+    /// Publishes news, which waits for no single subscriber: one whose queue is full, or never answers, is no reason to
+    /// hold up what goes on.
+    async fn tell(&self, message: &Message, exchange: String, key: String, notes: &Notes) -> Result<()> {
+        let outgoing = outgoing(message, notes, exchange, key)?;
+        let begun = Instant::now();
+        let (mut tries, mut unanswered) = (Tries::default(), 0);
+        loop {
+            let outcome = self.careful.publish(outgoing.clone()).await;
+            self.counters.count(&outcome);
+            unanswered += u32::from(matches!(outcome, Outcome::Unknown(_)));
+            if outcome == Outcome::Refused || unanswered >= MOST_UNANSWERED {
+                tracing::warn!(
+                    message.id = message.id,
+                    ?outcome,
+                    "not every subscriber has the event {}",
+                    outgoing.key
+                );
+                return Ok(());
+            }
+            match tries.next(outcome, begun.elapsed(), &self.settings, || {
+                words_of(message, &outgoing)
+            }) {
+                Next::Taken | Next::Returned => return Ok(()),
                 Next::Again { after } => sleep(after).await,
                 Next::Fail(failure) => return Err(failure),
             }
@@ -245,6 +268,20 @@ impl Shared {
         }
         Err(no_queue(message, &where_to))
     }
+}
+
+fn outgoing(message: &Message, notes: &Notes, exchange: String, key: String) -> Result<Outgoing> {
+    Ok(Outgoing {
+        properties: wire::properties_of(message, notes)?,
+        body: message.body.as_slice().into(),
+        exchange,
+        key,
+    })
+}
+
+fn words_of(message: &Message, outgoing: &Outgoing) -> String {
+    let Outgoing { exchange, key, .. } = outgoing;
+    format!("message {} for {exchange} under the key {key}", message.id)
 }
 
 fn no_queue(message: &Message, where_to: &str) -> Failure {
@@ -285,6 +322,9 @@ impl Queue for RabbitmqQueue {
             ..Notes::default()
         };
         let (exchange, key) = (shared.names.events(), routing_key.to_owned());
+        if !is_result(routing_key) {
+            return shared.tell(&message, exchange, key, &notes).await;
+        }
         let taken = shared.publish(&shared.careful, &message, &notes, exchange, key).await?;
         // The scripter subscribes to completions at all times; other events may interest nobody.
         if taken || !is_completion(routing_key) {
