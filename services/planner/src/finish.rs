@@ -149,7 +149,7 @@ impl Planner {
                         }
                         continue;
                     };
-                    claim_chunks(&mut sizes, &commit)?;
+                    claim_chunks(records, &mut sizes, &commit).await?;
                     builder.batch(&commit);
                     page.push(ManifestEntry::new(commit, range));
                     if page.len() == PAGE_ENTRIES {
@@ -213,7 +213,7 @@ async fn chunk_sizes(records: &JobRecords) -> Result<BTreeMap<String, Chunk>> {
 }
 
 /// Takes the record's chunks out of the listing; fails where one is not there as recorded.
-fn claim_chunks(sizes: &mut BTreeMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
+async fn claim_chunks(records: &JobRecords, sizes: &mut BTreeMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
     for chunk in &commit.chunks {
         match sizes.remove(&chunk.key) {
             Some(found) if found.bytes == chunk.bytes => {}
@@ -224,6 +224,8 @@ fn claim_chunks(sizes: &mut BTreeMap<String, Chunk>, commit: &CommitRecord) -> R
                 );
                 return Err(Failure::new(Code::StorageCorrupt, message).table(&commit.table));
             }
+            // A listing may lag behind; asked for by its name, an object is there or not.
+            None if records.has_chunk(chunk).await? => {}
             None => {
                 let message = format!("chunk {} of a committed batch is gone", chunk.key);
                 return Err(Failure::new(Code::StorageMissing, message).table(&commit.table));

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlextract_model::{
-    Batch, BatchIndex, Code, CommitRecord, Digest, Epoch, EpochRecord, Failure, Generation, JobId, JobRecord, Manifest,
-    ManifestEntry, ObjectKey, PlanId, Platform, Result, ScriptLanguage, TablePlan, TableSegment,
+    Batch, BatchIndex, ChunkRecord, Code, CommitRecord, Digest, Epoch, EpochRecord, Failure, Generation, JobId,
+    JobRecord, Manifest, ManifestEntry, ObjectKey, PlanId, Platform, Result, ScriptLanguage, TablePlan, TableSegment,
 };
 
 use crate::{Created, ObjectInfo, Storage, Upload};
@@ -225,6 +225,12 @@ impl JobRecords {
     pub async fn end_uploads(&self) -> Result<u64> {
         let prefix = format!("{}data/", ObjectKey::job_prefix(&self.job));
         self.storage.end_uploads(&prefix).await
+    }
+
+    /// Whether the chunk is there, whatever a listing says. One that is shorter than its record says is an error.
+    pub async fn has_chunk(&self, chunk: &ChunkRecord) -> Result<bool> {
+        let end = self.read_chunk(&chunk.key, Some(chunk.bytes..chunk.bytes)).await?;
+        Ok(end.is_some())
     }
 
     /// A chunk's bytes, or part of them, by its key relative to the job.
