@@ -4,6 +4,7 @@
 mod fingerprint;
 
 mod aborts;
+mod broker_faults;
 mod clients;
 mod commands;
 mod crash_points;
@@ -14,4 +15,7 @@ mod kills;
 mod operation;
 mod outages;
 mod proof;
+mod races;
 mod requests;
+mod store_faults;
+mod way_faults;

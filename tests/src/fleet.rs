@@ -2,6 +2,7 @@
 //! server of its own.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -59,16 +60,19 @@ impl Fleet {
     }
 
     /// The same on a broker and a checkpoint store of the test's own.
-    pub fn on([queue, checkpoint]: [String; 2], sources: &[FleetSource<'_>], more: &str) -> Self {
+    pub fn on(addresses: [String; 2], sources: &[FleetSource<'_>], more: &str) -> Self {
+        Self::called("test-", addresses, sources, more)
+    }
+
+    /// The same on the test servers, whose broker holds no more than nine messages in each of its queues.
+    pub fn narrow(sources: &[FleetSource<'_>], more: &str) -> Self {
+        let addresses = ["SQLEXTRACT_TEST_RABBITMQ", "SQLEXTRACT_TEST_REDIS"].map(variable);
+        Self::called("test-10-", addresses, sources, more)
+    }
+
+    fn called(prefix: &str, [queue, checkpoint]: [String; 2], sources: &[FleetSource<'_>], more: &str) -> Self {
         let scenario = Scenario::new();
-        let name = scenario.path("x");
-        let name = name.parent().and_then(|folder| folder.file_name()).unwrap_or_default();
-        let name: String = name
-            .to_string_lossy()
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
-        let name = format!("test{}", name.to_lowercase());
+        let name = format!("{prefix}{:016x}", RandomState::new().hash_one(scenario.path("x")));
         let runtime = Runtime::new().expect("threads can be started");
         let root = scenario.path("store");
         std::fs::create_dir_all(&root).expect("the temporary folder takes folders");
@@ -201,11 +205,27 @@ impl Fleet {
         self.up(role, self.command(&serving(role)))
     }
 
+    /// The same with the broker or the checkpoint store at another address: `QUEUE` or `CHECKPOINT`.
+    pub fn serve_by(&self, role: &str, way: (&str, &str)) -> Running {
+        let mut command = self.command(&serving(role));
+        command.env(way.0, way.1);
+        self.up(role, command)
+    }
+
     /// The same, of a debug build that ends itself when it comes to a crash point.
     pub fn serve_until(&self, role: &str, point: &str) -> Running {
+        self.up(role, self.debug(role, ("SQLEXTRACT_CRASH_AT", point)))
+    }
+
+    /// The same, of a debug build that freezes itself when it comes to a crash point.
+    pub fn serve_until_frozen(&self, role: &str, point: &str) -> Running {
+        self.up(role, self.debug(role, ("SQLEXTRACT_FREEZE_AT", point)))
+    }
+
+    fn debug(&self, role: &str, point: (&str, &str)) -> Command {
         let mut command = self.scenario.debug_command(&self.configured(&serving(role)));
-        command.envs(self.variables()).env("SQLEXTRACT_CRASH_AT", point);
-        self.up(role, command)
+        command.envs(self.variables()).env(point.0, point.1);
+        command
     }
 
     fn up(&self, role: &str, command: Command) -> Running {
@@ -289,6 +309,14 @@ impl Fleet {
     pub fn put(&self, key: &str, bytes: &[u8]) {
         let key = format!("{PREFIX}/{key}");
         self.store.put(BUCKET, &key, bytes).expect("the store takes objects");
+    }
+
+    /// Takes an object out of the destination, past the services, and returns what was in it.
+    pub fn take_out(&self, key: &str) -> Vec<u8> {
+        let bytes = std::fs::read(self.folder().join(key)).expect("the object is there");
+        let key = format!("{PREFIX}/{key}");
+        self.store.remove(BUCKET, &key).expect("the store removes objects");
+        bytes
     }
 
     /// Where the destination's objects are files.

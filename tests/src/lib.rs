@@ -9,6 +9,7 @@ mod own_servers;
 mod process;
 mod rows;
 mod server;
+mod way;
 
 pub use bucket::{Bucket, Dose, Faults, Hold};
 pub use chunks::{Job, all_files};
@@ -18,6 +19,7 @@ pub use fleet::{Fleet, FleetSource, Watch, answers};
 pub use own_servers::{Broker, Store};
 pub use process::{Run, Running, Scenario, eventually, pause, python, python_of, variable};
 pub use rows::Rows;
+pub use way::Way;
 
 /// Whether the long form of a scenario is asked for.
 pub fn full_size() -> bool {

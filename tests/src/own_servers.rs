@@ -62,17 +62,12 @@ impl Broker {
         let folder = self.folder.path();
         let log = std::fs::File::create(folder.join("server.log")).expect("the temporary folder takes files");
         let errors = log.try_clone().expect("a file can be shared");
-        let mut command = Command::new(broker_program());
-        command
-            .env("HOME", folder)
-            .env("ERL_EPMD_PORT", self.names_port.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        let mut command = Command::new(broker_program("rabbitmq-server"));
+        self.as_node(&mut command)
             // The start script then becomes the server instead of staying as its parent.
             .env("RUNNING_UNDER_SYSTEMD", "1")
-            .env("RABBITMQ_NODENAME", format!("sqlextract-{}@localhost", self.port))
             .env("RABBITMQ_NODE_PORT", self.port.to_string())
             .env("RABBITMQ_DIST_PORT", self.node_port.to_string())
-            .env("RABBITMQ_CONF_ENV_FILE", folder.join("environment.conf"))
             .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
             .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
             .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
@@ -88,6 +83,39 @@ impl Broker {
     pub fn kill(&mut self) {
         end(&mut self.server);
     }
+
+    /// Takes its disk away. It must not run.
+    pub fn wipe(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("mnesia")).expect("the node had a folder");
+    }
+
+    /// Sends `-STOP` or `-CONT`.
+    pub fn signal(&self, name: &str) {
+        signal(self.server.as_ref().expect("the server runs"), name);
+    }
+
+    /// Runs `rabbitmqctl`, which must succeed.
+    #[track_caller]
+    pub fn control(&self, arguments: &[&str]) {
+        let mut command = Command::new(broker_program("rabbitmqctl"));
+        let ran = self.as_node(&mut command).args(arguments).output();
+        let ran = ran.expect("rabbitmqctl is beside the broker's program");
+        assert!(
+            ran.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+    }
+
+    fn as_node<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let folder = self.folder.path();
+        command
+            .env("HOME", folder)
+            .env("ERL_EPMD_PORT", self.names_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODENAME", format!("sqlextract-{}@localhost", self.port))
+            .env("RABBITMQ_CONF_ENV_FILE", folder.join("environment.conf"))
+    }
 }
 
 impl Drop for Broker {
@@ -98,20 +126,31 @@ impl Drop for Broker {
     }
 }
 
-/// A Redis server without persistence: what it held is gone when it ends.
+/// A Redis server: what it held is gone when it ends, unless it is durable.
 #[derive(Debug)]
 pub struct Store {
     folder: TempDir,
     port: u16,
+    durable: bool,
     server: Option<Child>,
 }
 
 impl Store {
     pub fn start() -> Self {
+        Self::with(false)
+    }
+
+    /// Writes what it holds to a file once a second.
+    pub fn durable() -> Self {
+        Self::with(true)
+    }
+
+    fn with(durable: bool) -> Self {
         let [port, ..] = free_ports();
         let mut store = Self {
             folder: TempDir::new().expect("a temporary folder can be made"),
             port,
+            durable,
             server: None,
         };
         store.go();
@@ -122,11 +161,12 @@ impl Store {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Starts the server, empty.
+    /// Starts the server, empty or with what its file holds.
     pub fn go(&mut self) {
+        let durable = if self.durable { "yes" } else { "no" };
         let child = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
-            .args(["--save", "", "--appendonly", "no", "--loglevel", "warning", "--dir"])
+            .args(["--save", "", "--appendonly", durable, "--loglevel", "warning", "--dir"])
             .arg(self.folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -138,6 +178,25 @@ impl Store {
     /// As a power cut would.
     pub fn kill(&mut self) {
         end(&mut self.server);
+    }
+
+    /// Loses the second half of what its file holds. It must not run.
+    pub fn forget_half(&self) {
+        let files = std::fs::read_dir(self.folder.path().join("appendonlydir")).expect("the server is durable");
+        let mut files = files.flatten().map(|entry| entry.path());
+        let written = files.find(|path| path.to_string_lossy().ends_with(".incr.aof"));
+        let path = written.expect("the server writes what it holds");
+        let file = std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("the file can be opened");
+        let bytes = file.metadata().expect("the file has a size").len();
+        file.set_len(bytes / 2).expect("the file can be cut");
+    }
+
+    /// As one that was restarted in between: scripts are no longer known.
+    pub fn forget_scripts(&self) {
+        self.command(&["SCRIPT", "FLUSH"]);
     }
 
     /// As somebody who clears the wrong server would.
@@ -186,11 +245,11 @@ fn free_ports() -> [u16; 3] {
     listeners.map(|listener| listener.local_addr().expect("it listens").port())
 }
 
-/// Debian's program in the PATH insists on the broker's user; this one does not.
-fn broker_program() -> PathBuf {
-    let debian = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
+/// Debian's programs in the PATH insist on the broker's user; these do not.
+fn broker_program(name: &str) -> PathBuf {
+    let debian = Path::new("/usr/lib/rabbitmq/bin").join(name);
     match debian.exists() {
-        true => debian.to_owned(),
-        false => PathBuf::from("rabbitmq-server"),
+        true => debian,
+        false => PathBuf::from(name),
     }
 }

@@ -217,6 +217,13 @@ impl Running {
         assert_eq!(status.signal(), Some(SIGABRT), "{status}: {}", self.said());
     }
 
+    /// Whether the process is stopped, by a signal or at a crash point.
+    pub fn is_frozen(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let state = status.rsplit_once(") ").map(|(_, rest)| rest);
+        state.is_some_and(|state| state.starts_with('T'))
+    }
+
     /// Standard error until now.
     pub fn said_so_far(&self) -> String {
         std::fs::read_to_string(&self.stderr).expect("what the process wrote can be read")

@@ -112,6 +112,12 @@ impl S3Server {
         put.map_err(|refused| io::Error::other(format!("{key}: {refused:?}")))
     }
 
+    /// Removes an object past the service, as somebody else would.
+    pub fn remove(&self, bucket: &str, key: &str) -> io::Result<()> {
+        let removed = self.store.delete(bucket, key);
+        removed.map_err(|refused| io::Error::other(format!("{key}: {refused:?}")))
+    }
+
     /// Multipart uploads of a bucket that are neither complete nor aborted.
     pub fn open_uploads(&self, bucket: &str) -> usize {
         self.store.uploads(bucket, "").len()
