@@ -4,6 +4,7 @@
 mod fingerprint;
 
 mod aborts;
+mod bounds;
 mod broker_faults;
 mod clients;
 mod commands;

@@ -70,7 +70,8 @@ impl Extractor {
                 refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
                 let (plan, batch) = self.plans.batch(&records, message).await?;
                 crash_point(format_args!("before_batch_{}", message.batch.0));
-                let stop = self.shutdown.at_once().child_token();
+                let leaving = self.leaving(message);
+                let stop = leaving.child_token();
                 let commit = tokio::select! {
                     // An attempt that has ended counts, whatever was ordered in the same instant.
                     biased;
@@ -80,7 +81,7 @@ impl Extractor {
                 match commit {
                     Ok(Some(commit)) => self.follow(message, &commit).await,
                     Ok(None) => Ok(()),
-                    Err(_) if stop.is_cancelled() && !self.shutdown.at_once().is_cancelled() => Ok(()),
+                    Err(_) if stop.is_cancelled() && !leaving.is_cancelled() => Ok(()),
                     Err(failure) => Err(failure),
                 }
             }
@@ -106,7 +107,7 @@ impl Extractor {
     }
 
     async fn try_settle(&self, message: &BatchMessage, failure: &Failure, counted: u32) -> Result<Verdict> {
-        if self.shutdown.at_once().is_cancelled() {
+        if self.leaving(message).is_cancelled() {
             return Ok(Verdict::Again { after: Duration::ZERO });
         }
         if failure.code == Code::SnapshotLost {

@@ -1,12 +1,13 @@
 //! The extractor: a batch message becomes rows, chunks, a commit record and a checkpoint.
 //!
 //! Read in this order: `batch` (what a message leads to), `pipeline` (rows to chunks), `commit` (the record that makes
-//! them count, and what follows from it, on the duplicate path too).
+//! them count, and what follows from it, on the duplicate path too), `long` (what takes longer than a message waits).
 
 mod batch;
 mod commit;
 mod encode;
 mod limits;
+mod long;
 mod pipeline;
 mod plans;
 mod upload;
@@ -23,6 +24,7 @@ use sqlextract_runtime::{
 
 pub use encode::Encoding;
 use limits::JobLimiters;
+use long::TakenOver;
 use plans::PlanCache;
 
 /// What an operator may set.
@@ -56,6 +58,7 @@ pub struct Extractor {
     gate: Gate,
     progress: Arc<dyn ProgressSink>,
     plans: PlanCache,
+    taken_over: TakenOver,
     shutdown: Shutdown,
 }
 
@@ -96,6 +99,7 @@ impl Extractor {
             gate,
             progress,
             plans: PlanCache::default(),
+            taken_over: TakenOver::default(),
             shutdown,
         }
     }
@@ -119,11 +123,23 @@ impl Extractor {
 impl Handler for Extractor {
     async fn handle(&self, message: &Message, _redeliveries: u32) -> Verdict {
         match serde_json::from_slice::<BatchMessage>(&message.body) {
+            Ok(batch) if batch.long => self.take_over(&batch).await,
             Ok(batch) => self.work(&batch).await,
             Err(cause) => {
                 let text = format!("batch message {} cannot be read", message.id);
                 Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause))
             }
+        }
+    }
+
+    fn intake(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
+        Some(self.limiter.intake())
+    }
+
+    async fn carry_on(&self, message: &Message) {
+        // What was taken over could be read.
+        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&message.body) {
+            self.work_long(&batch, message).await;
         }
     }
 }

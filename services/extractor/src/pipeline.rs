@@ -121,7 +121,7 @@ impl Extractor {
             message,
         };
         let mut uploader = Uploader::new(records, chunk_names(message, plan, attempt));
-        let done = tokio::time::timeout(self.settings.batch_deadline, async {
+        let done = tokio::time::timeout(self.deadline(message), async {
             tokio::try_join!(
                 self.read(message, plan, batch, shares, (&mut sink, stop)),
                 encoding.run(self.settings.encoding, fed, encoded_out),
@@ -132,7 +132,7 @@ impl Extractor {
             let text = format!(
                 "batch {} took longer than {} s",
                 message.batch.0,
-                self.settings.batch_deadline.as_secs()
+                self.deadline(message).as_secs()
             );
             Err(Failure::new(Code::SourceTimeout, text))
         });

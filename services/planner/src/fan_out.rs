@@ -172,8 +172,13 @@ impl Planner {
         };
         let (owed, position) = open.owed(tick.position, room);
         let published = owed.len() as u64;
+        let plans = open.tables.iter().map(|table| &table.plan.record);
+        let long: Vec<bool> = plans.map(|plan| self.is_long(request, plan)).collect();
         let messages = owed.into_iter().map(|(number, batch)| {
-            let message = batch_message(open, number, batch);
+            let message = BatchMessage {
+                long: long[number],
+                ..batch_message(open, number, batch)
+            };
             let body = serde_json::to_vec(&message).expect("batch messages have string keys and serialise");
             let id = format!("{}-{}-{}-{batch}", message.job, message.segment, message.generation);
             Message::new(id, body).job(&message.job)
@@ -211,6 +216,7 @@ fn batch_message(open: &ActiveJob, number: usize, batch: u64) -> BatchMessage {
         plan_hash: stored.sha256,
         retry: 0,
         limits: open.record.request.origin.as_ref().map(|origin| origin.limits),
+        long: false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The planner: a request becomes a job, its tables become plans, and plans become batch messages.
 //!
 //! Read in this order: `policy` (who may ask for what), `requests` (a message to a verdict), `accept` (request to job),
-//! `open` (epoch, snapshot and plans), `tables` (one table's plan), `fan_out` (ticks publish batches through a window),
+//! `open` (epoch, snapshot and plans), `tables` (one table's plan), `long` (batches beyond their deadline), `fan_out` (ticks publish batches through a window),
 //! `finish` (the one outcome), `orders` (cancel, pause, resume), `sweep` (what repairs a stall).
 //!
 //! One planner at a time should serve a queue. Two that do, by accident, cost time and never data: plans, commit records
@@ -13,6 +13,7 @@ mod announce;
 mod epoch;
 mod fan_out;
 mod finish;
+mod long;
 mod manifest;
 mod open;
 mod orders;
@@ -33,7 +34,9 @@ use sqlextract_runtime::{Ports, ProgressSink, RetryPolicy, Shutdown, serve};
 use sqlextract_storage::JobRecords;
 use tokio::sync::Semaphore;
 
+pub use long::BatchBound;
 pub use policy::{AllowedRequests, RequestPolicy, SourceRules, TablePattern};
+pub use sqlextract_planning::Pace;
 pub use tables::{PlannedTable, plan_table};
 
 use active::ActiveJob;
@@ -71,6 +74,8 @@ pub struct PlannerSettings {
     pub max_blocked: Option<Duration>,
     /// How long after its outcome a job may still have attempts under way, whose chunks are then removed.
     pub linger: Duration,
+    /// How long batches may take, by source. Without a bound nothing is refused.
+    pub bounds: BTreeMap<String, BatchBound>,
 }
 
 /// The planner service.

@@ -63,6 +63,7 @@ impl Planner {
             ..request.clone()
         };
         let planned = plan_table(source.as_ref(), facts, &pace, asked, token).await?;
+        self.check_length(request, &to_plan.table.name, &planned.split)?;
         let plan_id = PlanId(self.ports.surroundings.random()?);
         let pages = store_pages(records, plan_id, &planned.split).await?;
         records

@@ -1,5 +1,6 @@
 //! `extract`: planner, extractor and scripter in this process, until the job has its outcome.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
 use sqlextract_queue::{Message, QueueName, Receiver, Settlement};
 use sqlextract_runtime::{
     Gate, Machine, MemoryBudget, Ports, ProgressSink, RateLimiter, RetryPolicy, Sampler, Shutdown, StopCause,
+    WindowKeeper,
 };
 use sqlextract_scripter::{Scripter, write_script};
 use sqlextract_storage::{JobRecords, Storage};
@@ -23,6 +25,7 @@ use crate::lock::JobLock;
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
+use crate::schedule;
 use crate::settings::{DestinationChoice, SettingsFile, SourceChoice, choose_destination, choose_source};
 use crate::summary::Summary;
 use crate::tuning::Tuning;
@@ -219,8 +222,10 @@ impl Embedded {
         let shutdown = Shutdown::on_signals(GRACE)?;
         let budget = MemoryBudget::new(tuning.buffer_bytes);
         let limiter = RateLimiter::new(tuning.rate_limit);
+        let schedule = schedule::of(&request.source, file, tuning.rate_limit)?;
+        let windows = !schedule.windows.is_empty();
         let style = args.progress.unwrap_or(ProgressStyle::Auto);
-        let shown_limiter = tuning.rate_limited().then(|| limiter.clone());
+        let shown_limiter = (windows || tuning.rate_limited()).then(|| limiter.clone());
         let gate = Gate::new(tuning.workers.start);
         let view = Arc::new(View::new(style, budget.clone(), shown_limiter, gate.clone()));
         let progress: Arc<dyn ProgressSink> = Arc::clone(&view) as Arc<dyn ProgressSink>;
@@ -240,9 +245,14 @@ impl Embedded {
                 adopt: false,
                 max_blocked: None,
                 linger: Duration::ZERO,
+                bounds: BTreeMap::new(),
             },
             Arc::clone(&progress),
         ));
+        if windows {
+            let keeper = WindowKeeper::new(&request.source, schedule, limiter.clone());
+            shutdown.spawn("windows", keeper.run(shutdown.clone()));
+        }
         let extractor = Arc::new(Extractor::new(ExtractorParts {
             ports: Arc::clone(&ports),
             source: request.source.clone(),

@@ -17,6 +17,7 @@ mod operate;
 mod ports;
 mod report;
 mod request;
+mod schedule;
 mod serve;
 mod service_args;
 mod service_settings;

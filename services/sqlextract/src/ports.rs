@@ -26,7 +26,10 @@ pub(crate) async fn open_source(choice: &SourceChoice, max_connections: u32) -> 
         max_connections,
         connect_timeout: Duration::from_secs(15),
         lock_timeout: Duration::from_secs(30),
-        statement_timeout: Duration::from_secs(3600),
+        statement_timeout: match choice.allow_long_batches {
+            true => Duration::from_secs(24 * 3600),
+            false => Duration::from_secs(3600),
+        },
     };
     let scheme = settings.url.split(':').next().unwrap_or_default().to_owned();
     Ok(match scheme.as_str() {

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlextract_checkpoint::{Checkpoint, SourceLimits};
+use sqlextract_checkpoint::Checkpoint;
 use sqlextract_extractor::{Encoding, Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{ByteSize, Class, Code, Failure, Result};
-use sqlextract_planner::{Planner, PlannerSettings, RequestPolicy};
+use sqlextract_planner::{BatchBound, Pace, Planner, PlannerSettings, RequestPolicy};
 use sqlextract_runtime::{
     Gate, HealthServer, Machine, MemoryBudget, MeteredProgress, Metrics, ProgressSink, RateLimiter, RetryPolicy,
-    Sampler, Share, Shutdown,
+    Sampler, Share, Shutdown, WindowKeeper,
 };
 use sqlextract_scripter::Scripter;
 use sqlextract_storage::Storage;
@@ -23,11 +23,12 @@ use crate::args::{Auto, ExtractArgs};
 use crate::extract::CREATED_BY;
 use crate::lead::Leadership;
 use crate::ports::{self, Shared, UploadMemory};
+use crate::schedule;
 use crate::service_args::{Role, ServeArgs};
 use crate::service_settings::{config, duration};
 use crate::settings::{ExtractEntry, SettingsFile};
 use crate::standing::Standing;
-use crate::tuning::Tuning;
+use crate::tuning::{Tuning, rate_limit};
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 const DEFAULT_BATCH_DEADLINE: Duration = Duration::from_secs(20 * 60);
@@ -141,6 +142,7 @@ impl Service<'_> {
             adopt: true,
             max_blocked: Some(time("max_blocked", &entry.max_blocked, Duration::from_secs(24 * 3600))?),
             linger: time("linger", &entry.linger, self.batch_deadline()? + REQUEST_TIMEOUT)?,
+            bounds: self.bounds()?,
         };
         let leadership = Leadership {
             checkpoint: Arc::new(shared.checkpoint.clone()) as Arc<dyn Checkpoint>,
@@ -215,15 +217,12 @@ impl Service<'_> {
             self.shutdown
                 .spawn(format!("sampler of {source}"), sampler.run(self.shutdown.clone()));
         }
-        let limit = tuning.rate_limit;
-        let fleet = self.file.sources[source].fleet_connections.and_then(NonZeroU32::new);
-        let limits = SourceLimits {
-            rows: limit.rows,
-            bytes: limit.bytes,
-            queries: limit.queries,
-            connections: fleet,
-        };
-        let budget = Arc::new(shared.checkpoint.source_budget(source, limits));
+        let schedule = schedule::of(source, self.file, tuning.rate_limit)?;
+        let budget = shared.checkpoint.source_budget(source, schedule.otherwise.of_source());
+        let limiter = RateLimiter::new(tuning.rate_limit).with_fleet(Arc::new(budget));
+        let keeper = WindowKeeper::new(source, schedule, limiter.clone());
+        self.shutdown
+            .spawn(format!("windows of {source}"), keeper.run(self.shutdown.clone()));
         let retry = RetryPolicy {
             max_attempts: self.file.extractor.max_attempts.unwrap_or(8).max(1),
             initial: Duration::from_secs(1),
@@ -243,7 +242,7 @@ impl Service<'_> {
                 upload_bytes: tuning.largest_upload_bytes(),
             },
             shares,
-            limiter: RateLimiter::new(limit).with_fleet(budget),
+            limiter,
             gate,
             progress: Arc::new(MeteredProgress::new(self.metrics.clone(), source)),
             shutdown: self.shutdown.clone(),
@@ -259,6 +258,25 @@ impl Service<'_> {
         let scripter = Scripter::new(ports, patient_retry(), progress);
         let scripter = Arc::new(scripter.with_targets(self.file.scripter.targets.clone()));
         self.shutdown.spawn("scripter", scripter.run(self.shutdown.clone()));
+    }
+
+    /// What a batch of each source may last, at the slowest pace that its windows leave.
+    fn bounds(&self) -> Result<BTreeMap<String, BatchBound>> {
+        let mut bounds = BTreeMap::new();
+        for (name, source) in &self.file.sources {
+            let base = rate_limit(source.rate_limit.as_deref())?;
+            let slowest = schedule::of(name, self.file, base)?.slowest();
+            let bound = BatchBound {
+                deadline: self.batch_deadline()?,
+                allow_long: source.allow_long_batches,
+                pace: Pace {
+                    rows: slowest.rows.map(NonZeroU64::get),
+                    bytes: slowest.bytes.map(NonZeroU64::get),
+                },
+            };
+            bounds.insert(name.clone(), bound);
+        }
+        Ok(bounds)
     }
 
     fn batch_deadline(&self) -> Result<Duration> {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use sqlextract_ingest_sql::TargetOptions;
 use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, Platform, Result};
 
+use crate::schedule::WindowEntry;
 use crate::service_settings::{
     CheckpointEntry, ExtractorEntry, PlannerEntry, QueueEntry, ScripterEntry, TelemetryEntry,
 };
@@ -82,6 +83,12 @@ pub(crate) struct SourceEntry {
     pub(crate) rate_limit: Option<String>,
     /// Connections for batches, all extractors together.
     pub(crate) fleet_connections: Option<u32>,
+    /// Take tables that are one batch for longer than the batch deadline.
+    #[serde(default)]
+    pub(crate) allow_long_batches: bool,
+    /// Times with other limits, the first that holds first.
+    #[serde(default)]
+    pub(crate) windows: Vec<WindowEntry>,
 }
 
 /// `[destinations.NAME]`.
@@ -205,6 +212,8 @@ pub(crate) struct SourceChoice {
     pub(crate) url: Secret,
     pub(crate) allow_plaintext: bool,
     pub(crate) max_connections: Option<u32>,
+    /// Statements may last as long as a long batch may.
+    pub(crate) allow_long_batches: bool,
 }
 
 /// Takes a name or URL, then `[extract] source`, then `DATABASE_URL`.
@@ -229,6 +238,7 @@ pub(crate) fn choose_source(
             url,
             allow_plaintext: allow_plaintext || entry.allow_plaintext,
             max_connections: entry.max_connections,
+            allow_long_batches: entry.allow_long_batches,
         });
     }
     if !asked.contains(':') {
@@ -247,6 +257,7 @@ pub(crate) fn choose_source(
         url: Secret::new(asked),
         allow_plaintext,
         max_connections: None,
+        allow_long_batches: false,
     })
 }
 

@@ -105,7 +105,7 @@ fn default_buffer(limits: MachineLimits) -> u64 {
 }
 
 /// Reads `rows=N,bytes=SIZE,queries=N`, per second each.
-fn rate_limit(text: Option<&str>) -> Result<RateLimit> {
+pub(crate) fn rate_limit(text: Option<&str>) -> Result<RateLimit> {
     let mut limit = RateLimit::default();
     for part in text
         .unwrap_or_default()

@@ -188,6 +188,7 @@ impl View {
         match self.limiter.as_ref().map(RateLimiter::state) {
             Some(LimiterState::Idle) => text.push_str(" limiter idle"),
             Some(LimiterState::Limited(what)) => text.push_str(&format!(" limiter holds {what}")),
+            Some(LimiterState::Paused) => text.push_str(" limiter pauses"),
             None => {}
         }
         text

@@ -27,6 +27,9 @@ pub struct BatchMessage {
     /// What the request allows the job to take per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<JobLimits>,
+    /// Takes longer than a broker waits for a message: it is settled when the work begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long: bool,
 }
 
 /// `tick.v1`: look at a job: publish what its window allows, or finish it.

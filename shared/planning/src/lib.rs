@@ -9,6 +9,7 @@ mod blocks;
 mod calibrate;
 mod checker;
 mod condition;
+mod duration;
 mod integer;
 mod keyed;
 mod keys;
@@ -26,6 +27,7 @@ mod transcript;
 
 pub use checker::check;
 pub use condition::condition_sql;
+pub use duration::{Pace, batch_time};
 pub use options::{Answer, PlanOptions, Question};
 pub use planner::Planner;
 pub use split::Split;

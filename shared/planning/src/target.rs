@@ -5,7 +5,7 @@ use sqlextract_model::{Compression, Format, TableFacts};
 use crate::options::PlanOptions;
 
 /// What a second of reading is worth on an ordinary server, in source bytes.
-const BYTES_PER_SECOND: u64 = 100_000_000;
+pub(crate) const BYTES_PER_SECOND: u64 = 100_000_000;
 const AIMED_BYTES: u64 = 4 * BYTES_PER_SECOND;
 const LARGEST_BYTES: u64 = 10 * BYTES_PER_SECOND;
 /// A table is cut into at least this many batches, so that several workers share it, as long as each stays worth a

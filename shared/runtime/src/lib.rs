@@ -16,6 +16,7 @@ mod settle;
 mod shutdown;
 mod telemetry;
 pub mod trace;
+mod windows;
 mod workers;
 
 pub use budget::{MemoryBudget, Reservation, Share};
@@ -32,4 +33,5 @@ pub use receive::{Handler, Served, Verdict, serve};
 pub use settle::{Randomness, RetryPolicy, settlement_for};
 pub use shutdown::{Shutdown, StopCause};
 pub use telemetry::{LogFormat, init_logs};
+pub use windows::{InForce, Limits, Schedule, Window, WindowKeeper};
 pub use workers::{Bounds, Course, Decision, Gate, GatePermit, History, Sample, Sampler, decide};

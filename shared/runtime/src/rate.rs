@@ -13,10 +13,11 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter as Governor};
 use sqlextract_checkpoint::{ConnectionPermit, SourceBudget, Unit};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use self::fleet::FleetLimit;
+use crate::Limits;
 
 /// Cells per second that a limit is divided into at most: a cell's time is then long enough to be counted in
 /// nanoseconds without an error that shows.
@@ -39,24 +40,24 @@ pub enum LimiterState {
     Idle,
     /// Somebody waits for `rows`, `bytes` or `queries`.
     Limited(&'static str),
+    /// Nothing new is begun.
+    Paused,
 }
 
 /// Holds readers to a limit, all of them together and in the order of asking. Clones are handles of the same limiter.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
-    rows: Option<Arc<Meter>>,
-    bytes: Option<Arc<Meter>>,
-    queries: Option<Arc<Meter>>,
+    own: Arc<watch::Sender<Arc<Meters>>>,
+    /// Whether new work may be begun.
+    open: Arc<watch::Sender<bool>>,
     fleet: Option<Arc<FleetLimit>>,
 }
 
 impl RateLimiter {
     pub fn new(limit: RateLimit) -> Self {
-        let meter = |limit: Option<NonZeroU64>| limit.map(|limit| Arc::new(Meter::new(limit)));
         Self {
-            rows: meter(limit.rows),
-            bytes: meter(limit.bytes),
-            queries: meter(limit.queries),
+            own: Arc::new(watch::Sender::new(Arc::new(Meters::new(limit)))),
+            open: Arc::new(watch::Sender::new(true)),
             fleet: None,
         }
     }
@@ -68,26 +69,54 @@ impl RateLimiter {
         self
     }
 
+    /// Puts other limits in the place of the ones so far, for those who wait too. `None` lets nothing new begin, and what
+    /// is under way goes on as before.
+    pub fn set(&self, limits: Option<Limits>) {
+        self.open
+            .send_if_modified(|open| std::mem::replace(open, limits.is_some()) != limits.is_some());
+        let Some(limits) = limits else { return };
+        if let Some(fleet) = &self.fleet {
+            fleet.set_limits(limits.of_source());
+        }
+        self.own.send_if_modified(|meters| {
+            let other = meters.limit != limits.rate;
+            if other {
+                *meters = Arc::new(Meters::new(limits.rate));
+            }
+            other
+        });
+    }
+
+    /// Whether new work may be begun, now and whenever that changes.
+    pub fn intake(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
+    }
+
     /// Waits until so many rows and bytes may be taken. More than the limit of a second takes several seconds.
     pub async fn admit(&self, rows: u64, bytes: u64) {
-        for (meter, amount) in [(&self.rows, rows), (&self.bytes, bytes)] {
-            if let Some(meter) = meter {
-                meter.admit(amount).await;
-            }
-        }
-        if let Some(fleet) = &self.fleet {
-            fleet.admit(Unit::Rows, rows).await;
-            fleet.admit(Unit::Bytes, bytes).await;
-        }
+        self.pass([(Unit::Rows, rows), (Unit::Bytes, bytes)]).await;
     }
 
     /// Waits until another query may be sent.
     pub async fn admit_query(&self) {
-        if let Some(queries) = &self.queries {
-            queries.admit(1).await;
+        self.pass([(Unit::Queries, 1)]).await;
+    }
+
+    async fn pass<const N: usize>(&self, amounts: [(Unit, u64); N]) {
+        let mut own = self.own.subscribe();
+        loop {
+            let meters = Arc::clone(&own.borrow_and_update());
+            tokio::select! {
+                biased;
+                () = meters.admit(&amounts) => break,
+                // Other limits are in force: they are asked instead.
+                Ok(()) = own.changed() => {}
+            }
         }
         if let Some(fleet) = &self.fleet {
-            fleet.admit(Unit::Queries, 1).await;
+            for (unit, amount) in amounts {
+                fleet.admit(unit, amount).await;
+            }
         }
     }
 
@@ -101,14 +130,56 @@ impl RateLimiter {
     }
 
     pub fn state(&self) -> LimiterState {
-        let meters = [("rows", &self.rows), ("bytes", &self.bytes), ("queries", &self.queries)];
-        let waited_for = meters.into_iter().find(|(_, meter)| {
-            let waiting = meter.as_ref().map_or(0, |meter| meter.waiting.load(Ordering::Relaxed));
-            waiting > 0
-        });
-        let waited_for = waited_for.map(|(name, _)| name);
+        if !*self.open.borrow() {
+            return LimiterState::Paused;
+        }
+        let waited_for = self.own.borrow().waited_for();
         let waited_for = waited_for.or_else(|| self.fleet.as_ref().and_then(|fleet| fleet.waited_for()));
         waited_for.map_or(LimiterState::Idle, LimiterState::Limited)
+    }
+}
+
+/// This process's limits, unit by unit.
+#[derive(Debug)]
+struct Meters {
+    limit: RateLimit,
+    rows: Option<Meter>,
+    bytes: Option<Meter>,
+    queries: Option<Meter>,
+}
+
+impl Meters {
+    fn new(limit: RateLimit) -> Self {
+        Self {
+            limit,
+            rows: limit.rows.map(Meter::new),
+            bytes: limit.bytes.map(Meter::new),
+            queries: limit.queries.map(Meter::new),
+        }
+    }
+
+    fn of(&self, unit: Unit) -> Option<&Meter> {
+        match unit {
+            Unit::Rows => self.rows.as_ref(),
+            Unit::Bytes => self.bytes.as_ref(),
+            Unit::Queries => self.queries.as_ref(),
+        }
+    }
+
+    async fn admit(&self, amounts: &[(Unit, u64)]) {
+        for (unit, amount) in amounts {
+            if let Some(meter) = self.of(*unit) {
+                meter.admit(*amount).await;
+            }
+        }
+    }
+
+    fn waited_for(&self) -> Option<&'static str> {
+        let waited_for = |unit: &Unit| {
+            self.of(*unit)
+                .is_some_and(|meter| meter.waiting.load(Ordering::Relaxed) > 0)
+        };
+        Unit::ALL.into_iter().find(waited_for).map(Unit::as_str)
     }
 }
 
@@ -279,6 +350,59 @@ mod tests {
         assert_eq!(limiter.state(), LimiterState::Idle);
         let abandoned = tokio::time::timeout(Duration::from_millis(10), limiter.admit(9, 5000)).await;
         assert!(abandoned.is_err());
+        assert_eq!(limiter.state(), LimiterState::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_limits_are_in_force_for_those_who_wait_already() {
+        let limits = |rows| Limits {
+            rate: RateLimit {
+                rows: NonZeroU64::new(rows),
+                ..RateLimit::default()
+            },
+            connections: None,
+        };
+        // Rows, the limit at first, the limit after ten seconds, and the seconds that all takes.
+        let cases = [
+            (10_000, 10, 1000, 19.9),
+            (10_000, 10, 0, 10.0),
+            (3000, 0, 1, 0.0),
+            (3000, 250, 100, 39.9),
+        ];
+        for (rows, before, after, expected) in cases {
+            let limiter = RateLimiter::new(limits(before).rate);
+            let begun = Instant::now();
+            let waiting = {
+                let limiter = limiter.clone();
+                tokio::spawn(async move {
+                    limiter.admit(rows, 0).await;
+                    Instant::now()
+                })
+            };
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            limiter.set(Some(limits(after)));
+            let took = (waiting.await.unwrap() - begun).as_secs_f64();
+            assert!(
+                (took - expected).abs() < 0.3,
+                "{rows} rows at {before}, then {after}: {took} s"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_told_and_slows_nothing_that_is_under_way() {
+        let limiter = limiter(0, 0, 0);
+        let mut intake = limiter.intake();
+        limiter.set(None);
+        assert!(intake.has_changed().unwrap() && !*intake.borrow_and_update());
+        assert_eq!(limiter.state(), LimiterState::Paused);
+        let begun = Instant::now();
+        limiter.admit(1_000_000, 1_000_000).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        limiter.set(None);
+        assert!(!intake.has_changed().unwrap(), "the same again is no change");
+        limiter.set(Some(Limits::default()));
+        assert!(intake.has_changed().unwrap() && *intake.borrow_and_update());
         assert_eq!(limiter.state(), LimiterState::Idle);
     }
 

@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use sqlextract_model::{Class, Code, Failure, Result};
 use sqlextract_queue::{Delivery, Message, Queue, QueueName, Receiver, Settlement};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument;
 
@@ -24,6 +26,8 @@ pub enum Verdict {
     Again { after: Duration },
     /// It is not tried again until somebody replays it.
     Park(Failure),
+    /// It is settled now, and [`Handler::carry_on`] works at it for longer than a broker waits for a settlement.
+    TakeOver,
 }
 
 /// Handles the messages of one queue. Calls run at the same time.
@@ -32,6 +36,16 @@ pub trait Handler: Send + Sync {
     /// `redeliveries` counts how often the message was delivered before, as far as the queue knows. The call may be
     /// dropped at any await once the shutdown's second stage has begun; the message then comes again.
     async fn handle(&self, message: &Message, redeliveries: u32) -> Verdict;
+
+    /// Whether messages are wanted, now and whenever that changes; `None` wants them always. While none are wanted
+    /// nothing is held back for this process, and what is in hand is finished.
+    fn intake(&self) -> Option<watch::Receiver<bool>> {
+        None
+    }
+
+    /// Works at a message that `handle` has taken over. Nobody delivers it again: what becomes of it, also where this
+    /// call is dropped, is the handler's business.
+    async fn carry_on(&self, _message: &Message) {}
 }
 
 /// What a receive loop did.
@@ -64,8 +78,15 @@ pub async fn serve(
     let mut served = Served::default();
     let mut running = JoinSet::new();
     let mut receiver = None;
+    let taken_over = Arc::new(TakenOver::default());
+    let mut intake = handler.intake();
     let mut failures = 0;
     let outcome = loop {
+        let (open, full) = (is_open(intake.as_ref()), running.len() >= usize::from(window));
+        // What the queue has handed out beyond the window would wait for a message that is settled already.
+        if !open || (full && taken_over.any()) {
+            receiver = None;
+        }
         // Nothing else is polled here, so that a handler's end never waits for a message to come.
         let step = tokio::select! {
             biased;
@@ -74,13 +95,16 @@ pub async fn serve(
                 served.add(ended);
                 continue;
             }
+            () = taken_over.changed.notified() => continue,
+            () = changed(&mut intake) => continue,
             // After a reconnect the queue may hand out anew what handlers still work at.
-            step = next_delivery(queue, name, window, &mut receiver), if running.len() < usize::from(window) => step,
+            step = next_delivery(queue, name, window, &mut receiver), if open && !full => step,
         };
         match step {
             Ok(delivery) => {
                 failures = 0;
-                running.spawn(handle_one(delivery, Arc::clone(&handler), policy.clone()));
+                let taken_over = Arc::clone(&taken_over);
+                running.spawn(handle_one(delivery, Arc::clone(&handler), policy.clone(), taken_over));
             }
             Err(failure) if matches!(failure.class(), Class::Permanent) => break Err(failure),
             Err(failure) => {
@@ -112,6 +136,20 @@ async fn next_delivery(
     receiver.insert(open).receive().await
 }
 
+fn is_open(intake: Option<&watch::Receiver<bool>>) -> bool {
+    intake.is_none_or(|intake| *intake.borrow())
+}
+
+async fn changed(intake: &mut Option<watch::Receiver<bool>>) {
+    if let Some(intake) = intake
+        && intake.changed().await.is_ok()
+    {
+        return;
+    }
+    // Nobody will say otherwise any more.
+    std::future::pending().await
+}
+
 async fn rest(delay: Duration, shutdown: &Shutdown) {
     tokio::select! {
         biased;
@@ -135,6 +173,33 @@ async fn drain(running: &mut JoinSet<Handled>, served: &mut Served, shutdown: &S
     }
 }
 
+/// Messages that are settled and still worked at.
+#[derive(Debug, Default)]
+struct TakenOver {
+    count: AtomicUsize,
+    changed: Notify,
+}
+
+impl TakenOver {
+    fn any(&self) -> bool {
+        self.count.load(Ordering::Acquire) > 0
+    }
+
+    fn begin(&self) -> impl Drop + '_ {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_one();
+        Counted(self)
+    }
+}
+
+struct Counted<'a>(&'a TakenOver);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// How the call for one delivery ended.
 struct Handled {
     verdict: Verdict,
@@ -142,7 +207,12 @@ struct Handled {
     settled: bool,
 }
 
-async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, policy: RetryPolicy) -> Handled {
+async fn handle_one(
+    delivery: Box<dyn Delivery>,
+    handler: Arc<dyn Handler>,
+    policy: RetryPolicy,
+    taken_over: Arc<TakenOver>,
+) -> Handled {
     let redeliveries = delivery.redeliveries();
     let message = delivery.message();
     let context = message.traceparent.as_deref().and_then(TraceContext::parse);
@@ -154,7 +224,7 @@ async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, poli
         trace.id = context.map(TraceContext::trace_id),
     );
     let call = AssertUnwindSafe(handler.handle(message, redeliveries)).catch_unwind();
-    let (verdict, panicked) = match trace::within(context, call).instrument(span).await {
+    let (verdict, panicked) = match trace::within(context, call).instrument(span.clone()).await {
         Ok(verdict) => (verdict, false),
         Err(panic) => {
             let failure = Failure::new(Code::Defect, format!("handling panicked: {}", words_of(panic.as_ref())));
@@ -164,12 +234,13 @@ async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, poli
     let id = delivery.message().id.clone();
     report(&id, &verdict);
     let settlement = match &verdict {
-        Verdict::Done => Settlement::Done,
+        Verdict::Done | Verdict::TakeOver => Settlement::Done,
         Verdict::Again { after } => Settlement::Again { after: *after },
         Verdict::Park(failure) => Settlement::Park {
             reason: format!("{}: {failure}", failure.code),
         },
     };
+    let mine = (verdict == Verdict::TakeOver).then(|| delivery.message().clone());
     crash_point("before_ack");
     let settled = delivery.settle(settlement).await;
     if let Err(failure) = &settled {
@@ -178,6 +249,17 @@ async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, poli
             error.code = %failure.code,
             "message {id} could not be settled and comes again: {failure}"
         );
+    }
+    if let Some(message) = mine {
+        let _counted = taken_over.begin();
+        let work = AssertUnwindSafe(handler.carry_on(&message)).catch_unwind();
+        if let Err(panic) = trace::within(context, work).instrument(span).await {
+            let words = words_of(panic.as_ref());
+            tracing::error!(
+                message.id = id,
+                "message {id} was taken over, and work at it panicked: {words}"
+            );
+        }
     }
     Handled {
         verdict,
@@ -189,6 +271,7 @@ async fn handle_one(delivery: Box<dyn Delivery>, handler: Arc<dyn Handler>, poli
 fn report(id: &str, verdict: &Verdict) {
     match verdict {
         Verdict::Done => tracing::trace!(message.id = id, "message {id} is done"),
+        Verdict::TakeOver => tracing::debug!(message.id = id, "message {id} is taken over"),
         Verdict::Again { after } => {
             tracing::debug!(
                 message.id = id,
@@ -217,7 +300,7 @@ impl Served {
         self.panicked += u64::from(handled.panicked);
         match (handled.settled, handled.verdict) {
             (false, _) => self.unsettled += 1,
-            (true, Verdict::Done) => self.done += 1,
+            (true, Verdict::Done | Verdict::TakeOver) => self.done += 1,
             (true, Verdict::Again { .. }) => self.again += 1,
             (true, Verdict::Park(_)) => self.parked += 1,
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sqlextract_checkpoint::{ConnectionPermit, SourceBudget, Unit};
+use sqlextract_checkpoint::{ConnectionPermit, SourceBudget, SourceLimits, Unit};
 use tokio::sync::Mutex;
 
 use super::Waiting;
@@ -47,6 +47,10 @@ impl FleetLimit {
         *credit -= amount;
     }
 
+    pub(super) fn set_limits(&self, limits: SourceLimits) {
+        self.budget.set_limits(limits);
+    }
+
     pub(super) async fn connection(&self) -> Option<ConnectionPermit> {
         self.budget.connection().await
     }
@@ -64,7 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use async_trait::async_trait;
-    use sqlextract_checkpoint::{BudgetState, Grant, SourceLimits};
+    use sqlextract_checkpoint::{BudgetState, Grant};
     use tokio::time::Instant;
 
     use super::super::{LimiterState, RateLimit, RateLimiter};

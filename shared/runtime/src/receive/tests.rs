@@ -2,7 +2,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlextract_queue::InProcessQueue;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::*;
@@ -16,6 +16,8 @@ struct Scripted {
     seen: Mutex<Vec<(String, u32)>>,
     at_once: AtomicU32,
     most_at_once: AtomicU32,
+    carried_on: Mutex<Vec<String>>,
+    intake: Option<watch::Sender<bool>>,
 }
 
 #[async_trait]
@@ -34,11 +36,22 @@ impl Handler for Scripted {
                 tokio::time::sleep(Duration::from_secs(20)).await;
                 Verdict::Done
             }
+            "long" | "worse" => Verdict::TakeOver,
             "stuck" => std::future::pending().await,
             _ => Verdict::Done,
         };
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         verdict
+    }
+
+    fn intake(&self) -> Option<watch::Receiver<bool>> {
+        self.intake.as_ref().map(watch::Sender::subscribe)
+    }
+
+    async fn carry_on(&self, message: &Message) {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        self.carried_on.lock().unwrap().push(message.id.clone());
+        assert!(!message.id.starts_with("worse"), "this one panics");
     }
 }
 
@@ -236,4 +249,52 @@ async fn a_queue_that_does_not_answer_is_opened_again_and_a_refusal_ends_the_loo
             assert_eq!(tokio::join!(serving, emptied).0.unwrap().done, 1);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_taken_over_is_settled_and_holds_its_place_and_no_other_message() {
+    let bench = Bench::new(Duration::from_secs(60));
+    bench.publish(&["long-1", "worse-1", "a"]).await;
+    let watching = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(bench.handler.seen.lock().unwrap().len(), 1, "its place is taken");
+        assert_eq!(bench.queue.depth(&QUEUE).await.unwrap(), 2, "its message is settled");
+        // What was handed out beside it went back, so that another process can have it.
+        let mut other = bench.queue.receiver(&QUEUE, 2).await.unwrap();
+        let soon = Duration::from_secs(1);
+        let first = tokio::time::timeout(soon, other.receive()).await.expect("it is free");
+        let second = tokio::time::timeout(soon, other.receive()).await.expect("it is free");
+        let ids = [first, second].map(|delivery| delivery.unwrap().message().id.clone());
+        assert_eq!(ids, ["worse-1", "a"]);
+    };
+    let (served, ()) = tokio::join!(bench.serve_all(1), watching);
+    assert_eq!((served.done, served.unsettled), (3, 0));
+    let carried_on = bench.handler.carried_on.lock().unwrap().clone();
+    assert_eq!(carried_on.len(), 2, "{carried_on:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_no_message_is_wanted_none_is_held_and_what_is_in_hand_is_finished() {
+    let mut bench = Bench::new(Duration::from_secs(1));
+    bench.handler = Arc::new(Scripted {
+        intake: Some(watch::Sender::new(true)),
+        ..Scripted::default()
+    });
+    bench.publish(&["slow-1", "a"]).await;
+    let seen = || bench.handler.seen.lock().unwrap().len();
+    let intake = bench.handler.intake.as_ref().expect("it was just made");
+    let closing = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        intake.send_replace(false);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(seen(), 1, "nothing new is begun");
+        assert_eq!(bench.queue.depth(&QUEUE).await.unwrap(), 1, "what was in hand is done");
+        let mut other = bench.queue.receiver(&QUEUE, 1).await.unwrap();
+        let delivery = tokio::time::timeout(Duration::from_secs(1), other.receive()).await;
+        assert!(delivery.is_ok(), "another process could have it");
+        drop((delivery, other));
+        intake.send_replace(true);
+    };
+    let (served, ()) = tokio::join!(bench.serve_all(1), closing);
+    assert_eq!((served.done, seen()), (2, 2));
 }
