@@ -204,3 +204,75 @@ fn the_doctor_finds_everything_well_and_names_what_is_not() {
     let ill = fleet.run(&["doctor"]).exits(5);
     assert!(ill.stdout.contains("problem  destination lake"), "{}", ill.stdout);
 }
+
+#[test]
+fn the_doctor_tries_uploads_in_parts_and_names_rules_that_remove_chunks() {
+    let orders = Orders::new(Dialect::Postgres, 10);
+    let fleet = Fleet::of(&orders.database.url());
+    let before = sqlextract_system_tests::all_files(&fleet.folder());
+    let none = fleet.run(&["doctor"]).exits(0).stdout;
+    assert!(none.contains("uploads in parts are completed and aborted"), "{none}");
+    assert!(none.contains("warning: no lifecycle rule ends uploads"), "{none}");
+    fleet.set_rules(&[
+        ("", Some(3), None),
+        ("other/", None, Some(1)),
+        ("extractions/", None, Some(90)),
+    ]);
+    let kept = fleet.run(&["doctor"]).exits(0).stdout;
+    assert!(kept.contains("nobody completes are ended after 3 days"), "{kept}");
+    assert!(
+        kept.contains("warning: lifecycle rule `rule-2` removes objects below s3://lake/extractions"),
+        "{kept}"
+    );
+    assert!(!kept.contains("rule-1"), "{kept}");
+    fleet.set_rules(&[("extr", None, Some(2))]);
+    let lost = fleet.run(&["doctor"]).exits(3);
+    assert!(
+        lost.stdout.contains("problem  destination lake") && lost.stdout.contains("after 2 days"),
+        "{}",
+        lost.stdout
+    );
+    assert_eq!(fleet.open_uploads(), 0, "the probes' uploads are ended");
+    assert_eq!(
+        sqlextract_system_tests::all_files(&fleet.folder()),
+        before,
+        "the probes are removed"
+    );
+}
+
+#[test]
+fn the_doctor_names_tables_that_may_be_asked_for_and_cannot_be_read() {
+    let orders = Orders::new(Dialect::Postgres, 10);
+    let database = &orders.database;
+    let user = format!("reader_{}", std::process::id());
+    database.run(&format!(
+        "CREATE TABLE secrets (id int PRIMARY KEY); CREATE ROLE {user} LOGIN PASSWORD 'x'; GRANT SELECT ON orders TO {user};"
+    ));
+    let (scheme, place) = (database.url(), database.url());
+    let place = place.rsplit_once('@').expect("the address has a user").1;
+    let scheme = scheme.split_once("://").expect("the address is a URL").0;
+    let url = format!("{scheme}://{user}:x@{place}");
+    let doctor = |tables: &str| {
+        let source = FleetSource {
+            name: "shop",
+            url: &url,
+            tables,
+            more: "",
+        };
+        Fleet::with(&[source], "").run(&["doctor"])
+    };
+    let well = doctor("public.orders").exits(0).stdout;
+    assert!(
+        well.contains("1 tables of public.orders may be asked for, and can be read"),
+        "{well}"
+    );
+    let nothing = doctor("public.visits").exits(4).stdout;
+    assert!(nothing.contains("source_object_missing"), "{nothing}");
+    let ill = doctor("public.*").exits(4);
+    database.run(&format!("DROP OWNED BY {user}; DROP ROLE {user};"));
+    assert!(
+        ill.stdout.contains("problem  source shop") && ill.stdout.contains("source_permission"),
+        "{}",
+        ill.stdout
+    );
+}

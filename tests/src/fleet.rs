@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
-use sqlextract_s3_server::{Faults, Hold, S3Server, ServerSettings};
+use sqlextract_s3_server::{Faults, Hold, ObjectRule, S3Server, ServerSettings};
 use tokio::runtime::Runtime;
 
 use crate::chunks::Job;
@@ -319,6 +319,25 @@ impl Fleet {
         bytes
     }
 
+    /// Gives the destination's bucket lifecycle rules: for each a prefix, days of uploads, days of objects.
+    pub fn set_rules(&self, rules: &[(&str, Option<i32>, Option<i32>)]) {
+        let rules = rules
+            .iter()
+            .enumerate()
+            .map(|(number, (prefix, uploads, objects))| ObjectRule {
+                id: format!("rule-{number}"),
+                prefix: (*prefix).to_owned(),
+                uploads_end_after_days: *uploads,
+                expires_after_days: *objects,
+            });
+        self.store.set_rules(BUCKET, rules.collect());
+    }
+
+    /// Uploads in parts that are neither complete nor aborted.
+    pub fn open_uploads(&self) -> usize {
+        self.store.open_uploads(BUCKET)
+    }
+
     /// Where the destination's objects are files.
     pub fn folder(&self) -> std::path::PathBuf {
         self.scenario.path("store").join(BUCKET).join(PREFIX)
@@ -332,11 +351,6 @@ impl Fleet {
     /// Jobs that the planner still has to look at: to work at, to tell of, or to sweep a last time.
     pub fn open_jobs(&self) -> usize {
         crate::all_files(&self.folder().join("_sqlextract/open")).len()
-    }
-
-    /// Multipart uploads that are neither complete nor aborted.
-    pub fn open_uploads(&self) -> usize {
-        self.store.open_uploads(BUCKET)
     }
 
     pub fn has_outcome(&self, job: &str) -> bool {

@@ -71,6 +71,17 @@ impl TablePattern {
         })
     }
 
+    /// What it selects of a source.
+    pub fn selection(&self) -> Selection {
+        match (&self.schema, &self.name) {
+            (schema, Some(name)) => Selection::Table {
+                schema: schema.clone(),
+                name: name.clone(),
+            },
+            (schema, None) => Selection::Schema(schema.clone()),
+        }
+    }
+
     /// A missing schema or name of the question is one that is not known yet.
     fn may_allow(&self, schema: Option<&str>, name: Option<&str>) -> bool {
         let fits = |mine: &Option<String>, asked: Option<&str>| match (mine, asked) {

@@ -15,19 +15,24 @@ pub(crate) fn requests(file: &SettingsFile) -> Result<AllowedRequests> {
         ..AllowedRequests::default()
     };
     for (name, source) in &file.sources {
-        let pattern = |text: &String| {
-            TablePattern::parse(text).ok_or_else(|| {
-                config(format!("sources.{name}.tables: `{text}` is no pattern"))
-                    .remedy("Write `schema.table`, `schema.*` or `*`.")
-            })
-        };
         let rules = SourceRules {
-            tables: source.tables.iter().map(pattern).collect::<Result<_>>()?,
+            tables: patterns(name, &source.tables)?,
             senders: source.senders.iter().cloned().collect(),
         };
         allowed.sources.insert(name.clone(), rules);
     }
     Ok(allowed)
+}
+
+/// The tables of a source that may be asked for.
+pub(crate) fn patterns(source: &str, tables: &[String]) -> Result<Vec<TablePattern>> {
+    let pattern = |text: &String| {
+        TablePattern::parse(text).ok_or_else(|| {
+            config(format!("sources.{source}.tables: `{text}` is no pattern"))
+                .remedy("Write `schema.table`, `schema.*` or `*`.")
+        })
+    };
+    tables.iter().map(pattern).collect()
 }
 
 #[cfg(test)]

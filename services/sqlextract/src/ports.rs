@@ -10,7 +10,7 @@ use sqlextract_model::{Code, Dialect, Digest, Failure, Result};
 use sqlextract_queue::{InProcessQueue, RabbitmqQueue, RabbitmqSettings};
 use sqlextract_runtime::{MeteredCheckpoint, MeteredQueue, MeteredStorage, Metrics, OperatingSystem, Ports};
 use sqlextract_source::{MysqlSource, PostgresSource, Source, SourceSettings, SqliteSource};
-use sqlextract_storage::{LocalStorage, S3Settings, S3Storage, Storage};
+use sqlextract_storage::{LocalStorage, S3Facts, S3Settings, S3Storage, Storage};
 
 use crate::lazy_source::LazySource;
 use crate::service_settings::{CheckpointEntry, QueueEntry};
@@ -59,14 +59,28 @@ pub(crate) async fn open_storage(choice: &DestinationChoice, memory: UploadMemor
     match &choice.place {
         Place::Folder(folder) => Ok(Arc::new(LocalStorage::open(folder).await?)),
         Place::S3 { bucket, prefix } => {
-            let mut settings = S3Settings::new(bucket, prefix);
-            settings.part_bytes = memory.part_bytes;
-            settings.multipart_threshold_bytes = memory.threshold_bytes;
-            settings.allow_plaintext = choice.allow_plaintext;
-            settings.single_writer = choice.single_writer;
+            let settings = s3_settings(choice, (bucket, prefix), memory);
             Ok(Arc::new(S3Storage::open(settings).await?))
         }
     }
+}
+
+fn s3_settings(choice: &DestinationChoice, (bucket, prefix): (&str, &str), memory: UploadMemory) -> S3Settings {
+    let mut settings = S3Settings::new(bucket, prefix);
+    settings.part_bytes = memory.part_bytes;
+    settings.multipart_threshold_bytes = memory.threshold_bytes;
+    settings.allow_plaintext = choice.allow_plaintext;
+    settings.single_writer = choice.single_writer;
+    settings
+}
+
+/// What a bucket does with uploads and by its rules; `None` for a folder.
+pub(crate) async fn examine_bucket(choice: &DestinationChoice) -> Result<Option<S3Facts>> {
+    let Place::S3 { bucket, prefix } = &choice.place else {
+        return Ok(None);
+    };
+    let settings = s3_settings(choice, (bucket, prefix), UploadMemory::SMALL);
+    Ok(Some(S3Storage::open(settings).await?.examine().await?))
 }
 
 /// Where the embedded checkpoint of a destination is: beside local chunks, in the user's state folder for S3.

@@ -19,7 +19,7 @@ use sqlextract_model::{Digest, Result};
 pub use key::{check_key, check_prefix};
 pub use local::LocalStorage;
 pub use records::{JobRecords, RequestClaim, Stored};
-pub use s3::{Checksum, S3Credentials, S3Settings, S3Storage};
+pub use s3::{Checksum, Expiring, Lifecycle, S3Credentials, S3Facts, S3Settings, S3Storage};
 
 /// The answer to a create-only write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 mod bucket;
 mod connect;
+mod examine;
 mod failure;
 mod probe;
 mod settings;
@@ -30,6 +31,7 @@ use crate::key::{check_key, check_prefix};
 use crate::{Created, ObjectInfo, Storage, Upload};
 
 use bucket::{Bucket, Put};
+pub use examine::{Expiring, Lifecycle, S3Facts};
 pub use settings::{Checksum, S3Credentials, S3Settings};
 use upload::S3Upload;
 
@@ -73,6 +75,11 @@ impl S3Storage {
     /// and whatever is written here says so.
     pub fn creates_only(&self) -> bool {
         self.bucket.creates_only
+    }
+
+    /// Tries uploads in parts, and reads what the bucket's rules remove below the prefix. Leaves nothing behind.
+    pub async fn examine(&self) -> Result<S3Facts> {
+        examine::examine(&self.bucket).await
     }
 
     /// Aborts multipart uploads under a prefix that were begun at least so long ago, and answers how many. The prefix

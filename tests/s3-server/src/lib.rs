@@ -29,6 +29,7 @@ use tokio::task::JoinHandle;
 
 use faults::FaultControl;
 pub use faults::{Dose, Faults, Hold};
+pub use objects::ObjectRule;
 use objects::Store;
 
 const FAULTS_PATH: &str = "/_faults";
@@ -116,6 +117,11 @@ impl S3Server {
     pub fn remove(&self, bucket: &str, key: &str) -> io::Result<()> {
         let removed = self.store.delete(bucket, key);
         removed.map_err(|refused| io::Error::other(format!("{key}: {refused:?}")))
+    }
+
+    /// Gives a bucket the lifecycle rules that it tells from now on.
+    pub fn set_rules(&self, bucket: &str, rules: Vec<ObjectRule>) {
+        self.store.set_rules(bucket, rules);
     }
 
     /// Multipart uploads of a bucket that are neither complete nor aborted.

@@ -46,6 +46,17 @@ pub(crate) struct OpenUpload {
     pub(crate) parts: BTreeMap<i32, Incoming>,
 }
 
+/// A lifecycle rule of a bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObjectRule {
+    pub id: String,
+    pub prefix: String,
+    /// Uploads that nobody completes are ended.
+    pub uploads_end_after_days: Option<i32>,
+    /// Objects are removed.
+    pub expires_after_days: Option<i32>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     NoSuchBucket,
@@ -75,6 +86,8 @@ pub(crate) struct Store {
 struct State {
     buckets: BTreeMap<String, Objects>,
     uploads: BTreeMap<String, OpenUpload>,
+    /// Rules by bucket. They are told, and nothing is done about them.
+    rules: BTreeMap<String, Vec<ObjectRule>>,
 }
 
 impl Store {
@@ -110,6 +123,14 @@ impl Store {
         fs::create_dir_all(self.root.join(bucket))?;
         self.lock().buckets.entry(bucket.to_owned()).or_default();
         Ok(())
+    }
+
+    pub(crate) fn set_rules(&self, bucket: &str, rules: Vec<ObjectRule>) {
+        self.lock().rules.insert(bucket.to_owned(), rules);
+    }
+
+    pub(crate) fn rules(&self, bucket: &str) -> Option<Vec<ObjectRule>> {
+        self.lock().rules.get(bucket).cloned()
     }
 
     pub(crate) fn has_bucket(&self, bucket: &str) -> bool {

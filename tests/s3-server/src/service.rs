@@ -14,7 +14,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::faults::FaultControl;
-use crate::objects::{Incoming, Object as Stored, OpenUpload, Refused, Store};
+use crate::objects::{Incoming, Object as Stored, ObjectRule, OpenUpload, Refused, Store};
 
 /// As in S3: every part but the last.
 const SMALLEST_PART_BYTES: u64 = 5 << 20;
@@ -228,6 +228,18 @@ impl S3 for Service {
         Ok(S3Response::new(AbortMultipartUploadOutput::default()))
     }
 
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        req: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> Answer<GetBucketLifecycleConfigurationOutput> {
+        let rules = self.store.rules(&req.input.bucket);
+        let rules = rules.ok_or_else(|| s3_error!(NoSuchLifecycleConfiguration))?;
+        Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+            rules: Some(rules.into_iter().map(lifecycle_rule).collect()),
+            ..Default::default()
+        }))
+    }
+
     async fn list_multipart_uploads(
         &self,
         req: S3Request<ListMultipartUploadsInput>,
@@ -349,6 +361,28 @@ fn chosen_parts(upload: &OpenUpload, named: &[CompletedPart]) -> S3Result<Chosen
         return Err(s3_error!(InvalidPart, "an upload has at least one part"));
     }
     Ok((paths, upload.metadata.clone()))
+}
+
+fn lifecycle_rule(rule: ObjectRule) -> LifecycleRule {
+    LifecycleRule {
+        abort_incomplete_multipart_upload: rule.uploads_end_after_days.map(|days| AbortIncompleteMultipartUpload {
+            days_after_initiation: Some(days),
+        }),
+        expiration: rule.expires_after_days.map(|days| LifecycleExpiration {
+            days: Some(days),
+            ..Default::default()
+        }),
+        filter: Some(LifecycleRuleFilter {
+            prefix: Some(rule.prefix),
+            ..Default::default()
+        }),
+        id: Some(rule.id),
+        noncurrent_version_expiration: None,
+        noncurrent_version_transitions: None,
+        prefix: None,
+        status: ExpirationStatus::from_static(ExpirationStatus::ENABLED),
+        transitions: None,
+    }
 }
 
 fn listed(key: String, object: Stored) -> Object {
