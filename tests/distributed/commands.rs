@@ -132,3 +132,76 @@ fn two_extractors_share_the_limit_of_their_source() {
         "30,000 rows at 6,000 a second took {seconds:.1} s"
     );
 }
+
+#[test]
+fn status_tells_progress_by_table_and_extractor_with_limits_and_the_time_left() {
+    let orders = Orders::new(Dialect::Postgres, 40_000);
+    let fleet = fleet(&orders, 2000);
+    let _services = fleet.serve_all(2);
+    let job = fleet.submit(&BATCHES);
+    let mut told = serde_json::Value::Null;
+    eventually("two extractors that tell what they do", || {
+        told = fleet.run(&["status", "--json"]).exits(0).json;
+        let extractors = told["sources"]["shop"]["extractors"].as_object();
+        let working = extractors.map_or(0, |all| {
+            all.values().filter(|one| one["batches"].as_u64() > Some(0)).count()
+        });
+        working == 2 && told["jobs"][0]["seconds_left"].is_u64() && told["jobs"][0]["tables"][0]["done"] != 0
+    });
+    let (seen, source) = (&told["jobs"][0], &told["sources"]["shop"]);
+    assert_eq!(
+        (&seen["job"], &seen["state"]),
+        (&job.as_str().into(), &"running".into())
+    );
+    let table = &seen["tables"][0];
+    assert_eq!(
+        (&table["table"], &table["batches"]),
+        (&"public.orders".into(), &80.into())
+    );
+    assert!(
+        table["rows"].as_u64() <= Some(40_000) && table["rows"].as_u64() > Some(0),
+        "{table}"
+    );
+    assert_eq!(source["limits"], "2000 rows/s");
+    let rate = source["rows_per_second"].as_u64().unwrap_or_default();
+    // Read alone, 40,000 rows last twenty seconds; the first moment's rate may be low.
+    let left = seen["seconds_left"].as_u64().unwrap_or_default();
+    assert!(left * rate <= 40_000, "{left} s at {rate} rows/s");
+    let text = fleet.run(&["status", &job]).exits(0).stdout;
+    for part in [
+        "  public.orders: ",
+        " of 80 batches, ",
+        "source shop: 2000 rows/s",
+        "  extractor ",
+        " rows/s",
+        ", ETA ",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    fleet.run(&["cancel", &job]).exits(0);
+    assert_eq!(fleet.outcome(&job), "cancelled");
+}
+
+#[test]
+fn watch_shows_the_progress_of_a_job_as_extract_does() {
+    let orders = Orders::new(Dialect::Postgres, 20_000);
+    let fleet = fleet(&orders, 5000);
+    let _services = fleet.serve_all(1);
+    let job = fleet.submit(&BATCHES);
+    eventually("the first commits", || fleet.commits(&job) >= 2);
+    let watching = fleet.start(&["watch", &job, "--progress", "plain"]);
+    eventually("the first numbers", || watching.said().contains(" public.orders "));
+    let first = watching.said();
+    let line = first
+        .lines()
+        .find(|line| line.contains(" public.orders "))
+        .unwrap_or_default();
+    assert!(line.contains("/40 batches") && line.contains(" rows "), "{first}");
+    let all = watching.wait().exits(0).stderr;
+    assert!(all.contains("public.orders 40/40 batches 20.0k rows "), "{all}");
+    assert!(all.contains("extraction.completed"), "{all}");
+    assert!(
+        !all.contains("mem "),
+        "what holds this process back holds no other: {all}"
+    );
+}

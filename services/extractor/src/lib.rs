@@ -13,6 +13,7 @@ mod plans;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,6 +60,7 @@ pub struct Extractor {
     progress: Arc<dyn ProgressSink>,
     plans: PlanCache,
     taken_over: TakenOver,
+    working: AtomicUsize,
     shutdown: Shutdown,
 }
 
@@ -100,8 +102,14 @@ impl Extractor {
             progress,
             plans: PlanCache::default(),
             taken_over: TakenOver::default(),
+            working: AtomicUsize::new(0),
             shutdown,
         }
+    }
+
+    /// Batches that are worked at now.
+    pub fn working(&self) -> usize {
+        self.working.load(Ordering::Relaxed)
     }
 
     /// Serves batches until the shutdown, then drains.

@@ -4,6 +4,7 @@
 //! is too large for that passes them alone: it is admitted when the stages are empty and its bytes are reserved.
 
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
@@ -69,6 +70,22 @@ const COLUMN_BYTES: u64 = 96 << 10;
 /// Pieces of a row that passes alone: in the connection's buffers and in a compressor's.
 const BESIDE_ROW: usize = 2 * MIB;
 
+/// Counts a batch that is worked at.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A share that goes back when the batch has ended.
 struct TakenShare<'a> {
     share: Share,
@@ -95,6 +112,7 @@ impl Extractor {
     ) -> Result<Extracted> {
         let _pass = self.gate.enter().await;
         let _connection = self.limiter.connection().await;
+        let _counted = Counted::begin(&self.working);
         let share = self.take_share()?;
         let wanted = wanted_bytes(&share.share, plan.columns.len());
         let reservation = share.share.reserve(wanted).await?;

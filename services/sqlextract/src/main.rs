@@ -15,6 +15,7 @@ mod lead;
 mod lock;
 mod operate;
 mod ports;
+mod replica;
 mod report;
 mod request;
 mod schedule;

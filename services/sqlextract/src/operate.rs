@@ -4,6 +4,7 @@ mod doctor;
 mod events;
 mod gc;
 mod parked;
+mod shown;
 mod status;
 mod submit;
 

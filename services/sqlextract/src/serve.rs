@@ -23,6 +23,7 @@ use crate::args::{Auto, ExtractArgs};
 use crate::extract::CREATED_BY;
 use crate::lead::Leadership;
 use crate::ports::{self, Shared, UploadMemory};
+use crate::replica::{Counting, Reporter};
 use crate::schedule;
 use crate::service_args::{Role, ServeArgs};
 use crate::service_settings::{config, duration};
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: &ServeArgs, file: &SettingsFile) -> Result<()> {
         standing,
         shutdown: shutdown.clone(),
         grace,
+        name: holder(),
     };
     let opening = tokio::select! {
         opened = service.open(args.role) => opened.map(Some),
@@ -80,6 +82,8 @@ struct Service<'a> {
     standing: Arc<Standing>,
     shutdown: Shutdown,
     grace: Duration,
+    /// Who this is, for people and leases.
+    name: String,
 }
 
 impl Service<'_> {
@@ -146,7 +150,7 @@ impl Service<'_> {
         };
         let leadership = Leadership {
             checkpoint: Arc::new(shared.checkpoint.clone()) as Arc<dyn Checkpoint>,
-            holder: holder(),
+            holder: self.name.clone(),
             time_to_live: time("lease", &entry.lease, Duration::from_secs(10))?,
             metrics: self.metrics.clone(),
         };
@@ -229,7 +233,12 @@ impl Service<'_> {
             max_delay: Duration::from_secs(5 * 60),
             ..RetryPolicy::default()
         };
-        let extractor = Extractor::new(ExtractorParts {
+        let rows = Arc::default();
+        let progress = Counting {
+            sink: Arc::new(MeteredProgress::new(self.metrics.clone(), source)),
+            rows: Arc::clone(&rows),
+        };
+        let extractor = Arc::new(Extractor::new(ExtractorParts {
             ports: Arc::new(ports),
             source: source.to_owned(),
             settings: ExtractorSettings {
@@ -242,13 +251,22 @@ impl Service<'_> {
                 upload_bytes: tuning.largest_upload_bytes(),
             },
             shares,
-            limiter,
+            limiter: limiter.clone(),
             gate,
-            progress: Arc::new(MeteredProgress::new(self.metrics.clone(), source)),
+            progress: Arc::new(progress),
             shutdown: self.shutdown.clone(),
-        });
+        }));
+        let reporter = Reporter {
+            checkpoint: shared.checkpoint.clone(),
+            source: source.to_owned(),
+            name: self.name.clone(),
+            extractor: Arc::clone(&extractor),
+            limiter,
+            rows,
+        };
         self.shutdown
-            .spawn(format!("extractor of {source}"), Arc::new(extractor).run());
+            .spawn(format!("report of {source}"), reporter.run(self.shutdown.clone()));
+        self.shutdown.spawn(format!("extractor of {source}"), extractor.run());
         Ok(())
     }
 

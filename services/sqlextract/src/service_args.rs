@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sqlextract_model::{ByteSize, Compression, Consistency, Format};
 
-use crate::args::parse_consistency;
+use crate::args::{ProgressStyle, parse_consistency};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceCommand {
@@ -18,9 +18,9 @@ pub(crate) enum ServiceCommand {
         after_help = "Example:\n  sqlextract --config distributed.toml submit --source shop --destination lake --table public.orders --wait"
     )]
     Submit(Box<SubmitArgs>),
-    /// Show jobs of the services: state, progress, what is parked and why.
+    /// Show jobs of the services: state, progress, extractors, limits in force, what is parked and why.
     Status(StatusArgs),
-    /// Follow the events of the services, or of one job until its outcome.
+    /// Follow the events of the services, or the progress of one job until its outcome.
     Watch(WatchArgs),
     /// Publish no more batches of a job; those that are published are finished.
     Pause(OrderArgs),
@@ -166,6 +166,10 @@ pub(crate) struct WatchArgs {
     /// Write the events as they come, one JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// How the progress of a job is shown, as by `extract`. [auto]
+    #[arg(long, value_enum)]
+    pub(crate) progress: Option<ProgressStyle>,
 }
 
 #[derive(Debug, Args)]

@@ -18,10 +18,16 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct View {
     style: Style,
     started: Instant,
+    /// What holds the work of this process back; `None` where others work.
+    own: Option<Own>,
+    tables: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct Own {
     budget: MemoryBudget,
     limiter: Option<RateLimiter>,
     gate: Gate,
-    tables: Mutex<State>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +53,8 @@ struct Table {
     running: u64,
     estimated_rows: u64,
     rows: u64,
+    /// Of those, what was there when the view began.
+    rows_before: u64,
     rows_read: u64,
     bytes: u64,
     bar: Option<ProgressBar>,
@@ -54,6 +62,16 @@ struct Table {
 
 impl View {
     pub(crate) fn new(style: ProgressStyle, budget: MemoryBudget, limiter: Option<RateLimiter>, gate: Gate) -> Self {
+        let own = Own { budget, limiter, gate };
+        Self::with(style, Some(own))
+    }
+
+    /// A view of what other processes do.
+    pub(crate) fn of_others(style: ProgressStyle) -> Self {
+        Self::with(style, None)
+    }
+
+    fn with(style: ProgressStyle, own: Option<Own>) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = match style {
             ProgressStyle::Auto if terminal => Style::Bars(MultiProgress::new()),
@@ -64,9 +82,7 @@ impl View {
         Self {
             style,
             started: Instant::now(),
-            budget,
-            limiter,
-            gate,
+            own,
             tables: Mutex::default(),
         }
     }
@@ -81,6 +97,12 @@ impl View {
         }
     }
 
+    /// Shows the last numbers, and takes the bars away.
+    pub(crate) fn finish(&self) {
+        self.refresh(true);
+        self.close();
+    }
+
     /// Batches that were done before this run.
     pub(crate) fn resumed(&self) -> u64 {
         self.state().tables.values().map(|t| t.resumed).sum()
@@ -90,7 +112,23 @@ impl View {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, text: &str) {
+    /// Tables, as they stand when they are first seen or planned anew.
+    pub(crate) fn begin(&self, tables: &[TableProgress]) {
+        self.plan(tables);
+    }
+
+    /// What others have done of a table by now; what they did before the first time counts for no rate.
+    pub(crate) fn stands(&self, table: &TableName, done: u64, rows: u64, bytes: u64) {
+        self.change(table, |table| {
+            if table.rows == 0 {
+                table.rows_before = rows;
+            }
+            (table.done, table.rows, table.bytes) = (done, rows, bytes);
+        });
+        self.refresh(false);
+    }
+
+    pub(crate) fn line(&self, text: &str) {
         match &self.style {
             Style::Bars(bars) => {
                 // A terminal that went away takes the news with it; the work goes on.
@@ -136,7 +174,11 @@ impl View {
                 if let Some(bar) = &table.bar {
                     bar.set_length(table.batches);
                     bar.set_position(table.done);
-                    bar.set_message(format!("{} {}", figures(table, elapsed), self.pressure()));
+                    bar.set_message(
+                        format!("{} {}", figures(table, elapsed), self.pressure())
+                            .trim_end()
+                            .to_owned(),
+                    );
                 }
             }
             return;
@@ -157,14 +199,18 @@ impl View {
 
     fn table_line(&self, name: &TableName, table: &Table, elapsed: Duration) -> String {
         if let Style::Json = self.style {
-            let workers = self.gate.course();
-            let line = serde_json::json!({
+            let mut line = serde_json::json!({
                 "event": "progress", "elapsed_seconds": elapsed.as_secs_f64(), "table": name.to_string(),
                 "rows": table.rows, "rows_read": table.rows_read, "bytes": table.bytes,
                 "batches_done": table.done, "batches": table.batches, "batches_running": table.running,
-                "memory_bytes": self.budget.used(), "memory_limit_bytes": self.budget.limit(),
-                "workers": workers.now, "workers_reason": workers.reason,
             });
+            if let Some(own) = &self.own {
+                let workers = own.gate.course();
+                line["memory_bytes"] = own.budget.used().into();
+                line["memory_limit_bytes"] = own.budget.limit().into();
+                line["workers"] = workers.now.into();
+                line["workers_reason"] = workers.reason.map(|reason| reason.to_string()).into();
+            }
             return line.to_string();
         }
         let clock = format!("{:02}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60);
@@ -179,13 +225,16 @@ impl View {
 
     /// What holds the work back or could: memory, workers and the rate limit.
     fn pressure(&self) -> String {
-        let mut text = format!("mem {}/{}", ByteSize(self.budget.used()), ByteSize(self.budget.limit()));
-        let workers = self.gate.course();
+        let Some(own) = &self.own else {
+            return String::new();
+        };
+        let mut text = format!("mem {}/{}", ByteSize(own.budget.used()), ByteSize(own.budget.limit()));
+        let workers = own.gate.course();
         text.push_str(&format!(" workers {}", workers.now));
         if let Some(reason) = workers.reason.filter(|_| workers.now != workers.start) {
             text.push_str(&format!(" ({reason})"));
         }
-        match self.limiter.as_ref().map(RateLimiter::state) {
+        match own.limiter.as_ref().map(RateLimiter::state) {
             Some(LimiterState::Idle) => text.push_str(" limiter idle"),
             Some(LimiterState::Limited(what)) => text.push_str(&format!(" limiter holds {what}")),
             Some(LimiterState::Paused) => text.push_str(" limiter pauses"),
@@ -242,7 +291,7 @@ fn figures(table: &Table, elapsed: Duration) -> String {
     let mut text = format!(
         "{} rows {}/s {}",
         short(rows),
-        short((rows as f64 / seconds) as u64),
+        short(((rows - table.rows_before.min(rows)) as f64 / seconds) as u64),
         ByteSize(table.bytes)
     );
     let fresh = table.done - table.resumed.min(table.done);

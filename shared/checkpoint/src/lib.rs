@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlextract_model::{BatchIndex, Failure, Generation, JobId, Result, TableSegment};
 
-pub use self::redis::{FencedLease, RedisBudget, RedisCheckpoint, RedisFacts, RedisSettings};
+pub use self::redis::{FencedLease, RedisBudget, RedisCheckpoint, RedisFacts, RedisSettings, Replica, TableSums};
 pub use budget::{BudgetState, ConnectionPermit, Grant, SourceBudget, SourceLimits, Unit};
 pub use sqlite::SqliteCheckpoint;
 

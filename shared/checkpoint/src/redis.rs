@@ -9,6 +9,7 @@ mod errors;
 mod examine;
 mod jobs;
 mod link;
+mod overview;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use self::budget::RedisBudget;
 pub use self::examine::RedisFacts;
 use self::jobs::{Answer, Jobs};
 use self::link::Link;
+pub use self::overview::{Replica, TableSums};
 use self::scripts::{Keys, Scripts};
 use crate::{BatchId, Checkpoint, Completion, Lease, Progress, SourceLimits, TableState};
 

@@ -7,7 +7,9 @@ use sqlextract_queue::{Queue, QueueName, RabbitmqQueue, Receiver, Settlement};
 use sqlextract_runtime::Shutdown;
 use sqlextract_storage::JobRecords;
 
+use super::shown::Shown;
 use super::{job_id, lot};
+use crate::args::ProgressStyle;
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::service_args::WatchArgs;
@@ -45,7 +47,7 @@ pub(super) async fn watch(args: &WatchArgs, file: &SettingsFile) -> std::result:
     let shutdown = Shutdown::on_signals(Duration::ZERO)?;
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract watch")?).await?;
     let outcome = tokio::select! {
-        outcome = follow(&broker, job.as_ref(), args.json, file) => outcome,
+        outcome = follow(&broker, job.as_ref(), args, file) => outcome,
         () = shutdown.draining().cancelled() => Ok(()),
     };
     broker.close().await;
@@ -55,7 +57,7 @@ pub(super) async fn watch(args: &WatchArgs, file: &SettingsFile) -> std::result:
 async fn follow(
     broker: &RabbitmqQueue,
     job: Option<&JobId>,
-    json: bool,
+    args: &WatchArgs,
     file: &SettingsFile,
 ) -> std::result::Result<(), Failures> {
     let mut events = Events::subscribe(broker).await?;
@@ -70,15 +72,30 @@ async fn follow(
             Outcome::Cancelled => Err(ended(&[], Code::JobCancelled, format!("job {job} was cancelled"))),
         };
     }
+    let mut shown = match job {
+        Some(job) if !args.json => Some(Shown::open(job, args.progress.unwrap_or(ProgressStyle::Auto), file).await?),
+        _ => None,
+    };
     loop {
-        let event = events.next().await?;
+        let event = match &mut shown {
+            Some(shown) => shown.until(events.next()).await?,
+            None => events.next().await?,
+        };
         if job.is_some_and(|job| *job != event.data.job) {
             continue;
         }
-        told(&event, json);
+        match &shown {
+            // Numbers are in the view already.
+            Some(_) if event.kind == EventKind::Progressed => {}
+            Some(shown) => shown.say(&sentence(&event)),
+            None => told(&event, args.json),
+        }
         if job.is_some()
             && let Some(end) = end_of(&event)
         {
+            if let Some(shown) = &mut shown {
+                shown.end().await;
+            }
             return end;
         }
     }

@@ -1,27 +1,75 @@
-//! `status`: what storage and the checkpoint say of the jobs.
+//! `status`: what storage and the checkpoint say of the jobs, and their extractors of themselves.
 
-use std::fmt::Write as _;
+mod shown;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use sqlextract_checkpoint::{Checkpoint, Progress, RedisCheckpoint};
-use sqlextract_model::{Code, Failure, JobId, Manifest, Result};
+use sqlextract_checkpoint::{Progress, RedisCheckpoint, TableSums};
+use sqlextract_model::{Code, Failure, JobId, JobRecord, Manifest, Result};
 use sqlextract_storage::{JobRecords, Storage};
 
 use super::job_id;
 use crate::ports::{self, UploadMemory};
+use crate::replica::Report;
+use crate::schedule;
 use crate::service_args::StatusArgs;
 use crate::settings::SettingsFile;
+use crate::tuning::rate_limit;
 
 /// A job as it stands.
 struct Job {
-    job: JobId,
+    record: JobRecord,
     destination: String,
-    tables: Vec<String>,
-    accepted_at: String,
+    tables: Vec<Table>,
     progress: Option<Progress>,
     manifest: Option<Manifest>,
     cancelled: bool,
+}
+
+/// A table of a job, as far as it is planned.
+struct Table {
+    name: String,
+    estimated_rows: u64,
+    sums: Option<TableSums>,
+}
+
+impl Table {
+    /// Rows that are still to be read, by the plan's estimate.
+    fn rows_left(&self) -> u64 {
+        let Some(sums) = &self.sums else {
+            return self.estimated_rows;
+        };
+        let left = sums.batches.saturating_sub(sums.done) as f64 / sums.batches.max(1) as f64;
+        (self.estimated_rows as f64 * left) as u64
+    }
+}
+
+/// A source as it stands: its limits now, and who reads it.
+struct Source {
+    limits: String,
+    /// Seconds since 1970; `None` where the limits never change.
+    until: Option<i64>,
+    replicas: BTreeMap<String, Report>,
+    /// Of all jobs that are shown and under way.
+    rows_left: u64,
+}
+
+impl Source {
+    fn rows_per_second(&self) -> u64 {
+        self.replicas.values().map(|replica| replica.rows_per_second).sum()
+    }
+
+    /// Seconds until all its jobs are read at the present pace.
+    fn seconds_left(&self) -> Option<u64> {
+        self.rows_left.checked_div(self.rows_per_second())
+    }
+}
+
+/// What is looked at.
+struct Status {
+    jobs: Vec<Job>,
+    sources: BTreeMap<String, Source>,
 }
 
 pub(super) async fn run(args: &StatusArgs, file: &SettingsFile) -> Result<String> {
@@ -45,104 +93,70 @@ pub(super) async fn run(args: &StatusArgs, file: &SettingsFile) -> Result<String
         return Err(Failure::new(Code::UsageInvalid, format!("there is no job {job}"))
             .remedy("`sqlextract status` lists the jobs that are not finished."));
     }
+    let sources = sources(&jobs, &checkpoint, file).await?;
+    let status = Status { jobs, sources };
     Ok(if args.json {
-        json!({"jobs": jobs.iter().map(Job::json).collect::<Vec<_>>()}).to_string()
+        status.json().to_string()
     } else {
-        text(&jobs)
+        status.text()
     })
 }
 
 async fn look(
     destination: &str,
     storage: &Arc<dyn Storage>,
-    checkpoint: &dyn Checkpoint,
+    checkpoint: &RedisCheckpoint,
     job: JobId,
 ) -> Result<Option<Job>> {
+    use sqlextract_checkpoint::Checkpoint as _;
+
     let records = JobRecords::new(Arc::clone(storage), job.clone());
     let Some(record) = records.job_record().await? else {
         return Ok(None);
     };
+    let mut sums = checkpoint.tables(&job).await?;
+    let mut tables = Vec::with_capacity(record.tables.len());
+    for table in &record.tables {
+        let plan = records.latest_plan(&table.segment).await?;
+        let known = sums.iter().position(|sums| sums.table == table.segment);
+        tables.push(Table {
+            name: table.name.to_string(),
+            estimated_rows: plan.map_or(0, |plan| plan.record.estimated_rows),
+            sums: known.map(|known| sums.swap_remove(known)),
+        });
+    }
     Ok(Some(Job {
         destination: destination.to_owned(),
-        tables: record.tables.iter().map(|table| table.name.to_string()).collect(),
-        accepted_at: record.accepted_at,
+        tables,
         progress: checkpoint.progress(&job).await?,
         manifest: records.manifest().await?.map(|stored| stored.record),
         cancelled: records.cancelled().await?,
-        job,
+        record,
     }))
 }
 
-impl Job {
-    fn state(&self) -> &'static str {
-        match (&self.manifest, &self.progress) {
-            (Some(manifest), _) => match manifest.outcome {
-                sqlextract_model::Outcome::Completed => "completed",
-                sqlextract_model::Outcome::Failed => "failed",
-                sqlextract_model::Outcome::Cancelled => "cancelled",
-            },
-            (None, _) if self.cancelled => "cancelling",
-            (None, None) => "planning",
-            (None, Some(progress)) if progress.paused => "paused",
-            (None, Some(progress)) => {
-                let parked = progress.parked.len() as u64;
-                if parked > 0 && progress.done + parked >= progress.total {
-                    "blocked"
-                } else if progress.done >= progress.total {
-                    "finishing"
-                } else {
-                    "running"
-                }
-            }
+/// The sources of the settings that a shown job reads, or all where none is shown.
+async fn sources(jobs: &[Job], checkpoint: &RedisCheckpoint, file: &SettingsFile) -> Result<BTreeMap<String, Source>> {
+    let mut sources = BTreeMap::new();
+    for (name, entry) in &file.sources {
+        let mine = jobs.iter().filter(|job| job.record.request.source == *name);
+        let under_way: Vec<&Job> = mine.filter(|job| job.manifest.is_none()).collect();
+        if under_way.is_empty() && !jobs.is_empty() {
+            continue;
         }
-    }
-
-    fn json(&self) -> Value {
-        let progress = self.progress.as_ref().map(|progress| {
-            let parked = progress.parked.iter().map(|(batch, failure)| {
-                json!({"table": batch.table, "generation": batch.generation, "batch": batch.batch, "failure": failure})
-            });
-            json!({
-                "batches": progress.total, "done": progress.done, "rows": progress.rows, "bytes": progress.bytes,
-                "parked": parked.collect::<Vec<_>>(),
-            })
-        });
-        json!({
-            "job": self.job, "destination": self.destination, "state": self.state(), "tables": self.tables,
-            "accepted_at": self.accepted_at, "progress": progress,
-            "totals": self.manifest.as_ref().map(|manifest| manifest.totals),
-            "failures": self.manifest.as_ref().map(|manifest| &manifest.failures),
-        })
-    }
-}
-
-fn text(jobs: &[Job]) -> String {
-    if jobs.is_empty() {
-        return "no job is under way\n".to_owned();
-    }
-    let mut text = String::new();
-    for job in jobs {
-        let done = match (&job.manifest, &job.progress) {
-            (Some(manifest), _) => format!("{} rows in {} chunks", manifest.totals.rows, manifest.totals.chunks),
-            (None, Some(progress)) => {
-                format!(
-                    "{} of {} batches, {} rows",
-                    progress.done, progress.total, progress.rows
-                )
-            }
-            (None, None) => String::new(),
+        let schedule = schedule::of(name, file, rate_limit(entry.rate_limit.as_deref())?)?;
+        let now = schedule.at(chrono::Utc::now().timestamp());
+        let replicas = checkpoint.replicas(name).await?;
+        let replicas = replicas
+            .into_iter()
+            .filter_map(|replica| Some((replica.name.clone(), Report::read(&replica)?)));
+        let source = Source {
+            limits: now.to_string(),
+            until: now.until,
+            replicas: replicas.collect(),
+            rows_left: under_way.iter().flat_map(|job| &job.tables).map(Table::rows_left).sum(),
         };
-        let _ = writeln!(text, "{}  {}  {}  {done}", job.job, job.destination, job.state());
-        for (batch, failure) in job.progress.iter().flat_map(|progress| &progress.parked) {
-            let _ = writeln!(
-                text,
-                "  parked: {} batch {}: {failure} [{}]",
-                batch.table, batch.batch, failure.code
-            );
-        }
-        for failure in job.manifest.iter().flat_map(|manifest| &manifest.failures) {
-            let _ = writeln!(text, "  {failure} [{}]", failure.code);
-        }
+        sources.insert(name.clone(), source);
     }
-    text
+    Ok(sources)
 }

@@ -22,7 +22,7 @@ macro_rules! scripts {
 }
 
 scripts!(
-    begin, complete, attempt, park, pause, progress, lease, take, connect, beat
+    begin, complete, attempt, park, pause, progress, lease, take, connect, beat, tables, report
 );
 
 /// The names of keys.
@@ -43,6 +43,11 @@ impl Keys {
             Some((job, rest)) => format!("{}:{{{job}}}:lease:{rest}", self.prefix),
             None => format!("{}:{{{name}}}:lease", self.prefix),
         }
+    }
+
+    /// What the extractors of a source tell of themselves.
+    pub(super) fn replicas(&self, source: &str) -> String {
+        format!("{}:source:{{{source}}}:replicas", self.prefix)
     }
 
     /// Budget, members and connections of a source.

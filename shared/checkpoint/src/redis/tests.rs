@@ -1,5 +1,6 @@
 mod budget;
 mod loss;
+mod overview;
 mod refusals;
 mod server;
 
