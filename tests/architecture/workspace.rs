@@ -73,7 +73,7 @@ fn pure_crates_depend_on_nothing_that_acts() {
 
 #[test]
 fn each_client_library_has_one_home() {
-    let homes: [(&str, &[&str]); 11] = [
+    let homes: [(&str, &[&str]); 13] = [
         ("lapin", &["sqlextract-queue"]),
         ("sqlx", &["sqlextract-source"]),
         ("postgres-protocol", &["sqlextract-source"]),
@@ -87,6 +87,8 @@ fn each_client_library_has_one_home() {
         ("parquet", &["sqlextract-encoding"]),
         ("governor", &["sqlextract-runtime"]),
         ("backoff", &["sqlextract-runtime"]),
+        ("opentelemetry", &["sqlextract-runtime"]),
+        ("tracing-opentelemetry", &["sqlextract-runtime"]),
         ("clap", &["sqlextract", "sqlextract-s3-server"]),
     ];
     for (name, dependencies) in &packages() {

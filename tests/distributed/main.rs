@@ -19,4 +19,5 @@ mod proof;
 mod races;
 mod requests;
 mod store_faults;
+mod traces;
 mod way_faults;

@@ -11,6 +11,7 @@ use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{Verdict, crash_point, settlement_for};
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::Extractor;
 
@@ -72,10 +73,18 @@ impl Extractor {
                 crash_point(format_args!("before_batch_{}", message.batch.0));
                 let leaving = self.leaving(message);
                 let stop = leaving.child_token();
+                let span = tracing::info_span!(
+                    "batch",
+                    job.id = %message.job,
+                    table.name = %message.table,
+                    batch.id = message.batch.0,
+                    attempt = *attempts,
+                );
+                let work = self.extract_and_commit(&records, message, &plan, &batch, &stop);
                 let commit = tokio::select! {
                     // An attempt that has ended counts, whatever was ordered in the same instant.
                     biased;
-                    commit = self.extract_and_commit(&records, message, &plan, &batch, &stop) => commit,
+                    commit = work.instrument(span) => commit,
                     never = stop_when_cancelled(&records, &stop) => match never {},
                 };
                 match commit {

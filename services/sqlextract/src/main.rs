@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{CommandFactory, Parser};
-use sqlextract_runtime::{LogFormat, init_logs};
+use sqlextract_runtime::{LogFormat, Traces, init_logs};
 
 use args::{Cli, Command, ConfigCommand, ExtractArgs, LogStyle};
 use report::Failures;
@@ -85,7 +85,11 @@ async fn run(cli: Cli) -> u8 {
     };
     let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| own.to_owned());
     let colours = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
-    if let Err(failure) = init_logs(log_format, &filter, colours) {
+    let traces = match Traces::from_variables(|key| std::env::var(key).ok()) {
+        Ok(traces) => traces,
+        Err(failure) => return told(&failure.into()),
+    };
+    if let Err(failure) = init_logs(log_format, &filter, colours, traces.as_ref()) {
         return told(&failure.into());
     }
     let file = match &cli.config {
@@ -95,7 +99,11 @@ async fn run(cli: Cli) -> u8 {
         },
         None => SettingsFile::default(),
     };
-    dispatch(cli.command, &file).await
+    let code = dispatch(cli.command, &file).await;
+    if let Some(traces) = traces {
+        traces.close().await;
+    }
+    code
 }
 
 async fn dispatch(command: Command, file: &SettingsFile) -> u8 {

@@ -32,6 +32,6 @@ pub use rate::{LimiterState, RateLimit, RateLimiter};
 pub use receive::{Handler, Served, Verdict, serve};
 pub use settle::{Randomness, RetryPolicy, settlement_for};
 pub use shutdown::{Shutdown, StopCause};
-pub use telemetry::{LogFormat, init_logs};
+pub use telemetry::{LogFormat, Traces, init_logs};
 pub use windows::{InForce, Limits, Schedule, Window, WindowKeeper};
 pub use workers::{Bounds, Course, Decision, Gate, GatePermit, History, Sample, Sampler, decide};

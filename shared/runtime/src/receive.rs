@@ -104,7 +104,13 @@ pub async fn serve(
             Ok(delivery) => {
                 failures = 0;
                 let taken_over = Arc::clone(&taken_over);
-                running.spawn(handle_one(delivery, Arc::clone(&handler), policy.clone(), taken_over));
+                running.spawn(handle_one(
+                    delivery,
+                    Arc::clone(&handler),
+                    policy.clone(),
+                    taken_over,
+                    name.clone(),
+                ));
             }
             Err(failure) if matches!(failure.class(), Class::Permanent) => break Err(failure),
             Err(failure) => {
@@ -212,17 +218,22 @@ async fn handle_one(
     handler: Arc<dyn Handler>,
     policy: RetryPolicy,
     taken_over: Arc<TakenOver>,
+    queue: QueueName,
 ) -> Handled {
     let redeliveries = delivery.redeliveries();
     let message = delivery.message();
-    let context = message.traceparent.as_deref().and_then(TraceContext::parse);
-    let context = context.or_else(TraceContext::begin);
     let span = tracing::info_span!(
         "message",
+        otel.name = format!("process {queue}"),
+        otel.kind = "consumer",
+        messaging.destination.name = %queue,
         message.id = message.id,
         job.id = message.correlation.as_deref(),
-        trace.id = context.map(TraceContext::trace_id),
+        trace.id = tracing::field::Empty,
     );
+    let context = message.traceparent.as_deref().and_then(TraceContext::parse);
+    let context = trace::place(&span, context);
+    span.record("trace.id", context.map(TraceContext::trace_id));
     let call = AssertUnwindSafe(handler.handle(message, redeliveries)).catch_unwind();
     let (verdict, panicked) = match trace::within(context, call).instrument(span.clone()).await {
         Ok(verdict) => (verdict, false),

@@ -1,10 +1,15 @@
-//! Logs: lines on standard error, as text or JSON, without secrets.
+//! Logs: lines on standard error, as text or JSON, without secrets. Traces: spans for a collector, where one is named.
+
+mod traces;
 
 use std::io::{self, Write};
 
 use sqlextract_model::{Code, Failure, Result};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+pub use traces::Traces;
 
 /// Whatever is asked for: these write the frames of a login at TRACE.
 const WORDY: [&str; 3] = ["lapin=info", "amq_protocol=info", "async_rs=info"];
@@ -16,10 +21,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Sends this process's logs to standard error. `filter` is as in `info,sqlextract_extractor=debug`. To be called once.
+/// Sends this process's logs to standard error, and its spans to a collector. `filter` is as in `info,sqlextract_extractor=debug`. To be called once.
 ///
 /// Passwords in URLs are covered whoever logs them: a dependency that logs its connection is enough.
-pub fn init_logs(format: LogFormat, filter: &str, ansi: bool) -> Result<()> {
+pub fn init_logs(format: LogFormat, filter: &str, ansi: bool, traces: Option<&Traces>) -> Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::new(
             Code::ConfigInvalid,
@@ -31,14 +36,17 @@ pub fn init_logs(format: LogFormat, filter: &str, ansi: bool) -> Result<()> {
         let quieter = quieter.parse().expect("the directives are well-formed");
         filter.add_directive(quieter)
     });
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(ansi && format == LogFormat::Text)
         .with_writer(|| Covering(io::stderr()));
-    let begun = match format {
-        LogFormat::Text => builder.with_target(false).finish().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let begun = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces.map(Traces::layer))
+        .try_init();
     begun.map_err(|error| Failure::new(Code::Defect, "logs were set up twice").because(error))
 }
 
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_cannot_be_read_is_a_setting_to_correct() {
-        let failure = init_logs(LogFormat::Text, "sqlextract=loud", false).unwrap_err();
+        let failure = init_logs(LogFormat::Text, "sqlextract=loud", false, None).unwrap_err();
         assert_eq!(failure.code, Code::ConfigInvalid);
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::future::Future;
 
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
 tokio::task_local! {
     static CURRENT: TraceContext;
 }
@@ -13,6 +16,8 @@ pub struct TraceContext {
     trace: u128,
     span: u64,
     sampled: bool,
+    /// The span is one that a collector hears of, and not only a number.
+    exported: bool,
 }
 
 impl TraceContext {
@@ -23,6 +28,7 @@ impl TraceContext {
             trace: trace.max(1),
             span: (span as u64).max(1),
             sampled: true,
+            exported: false,
         })
     }
 
@@ -41,17 +47,37 @@ impl TraceContext {
             trace: u128::from_str_radix(trace, 16).ok()?,
             span: u64::from_str_radix(span, 16).ok()?,
             sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1,
+            exported: false,
         };
         (context.trace != 0 && context.span != 0).then_some(context)
     }
 
-    /// Another span of the same trace.
+    /// The context of what is published within: under the span itself, or, where it is only a number, another of the
+    /// same trace.
     #[must_use]
     pub fn next(self) -> Self {
+        if self.exported {
+            return self;
+        }
         Self {
             span: random().map_or(self.span, |span| (span as u64).max(1)),
             ..self
         }
+    }
+
+    fn remote(self) -> SpanContext {
+        let flags = match self.sampled {
+            true => TraceFlags::SAMPLED,
+            false => TraceFlags::default(),
+        };
+        let (trace, span) = (self.trace.to_be_bytes(), self.span.to_be_bytes());
+        SpanContext::new(
+            TraceId::from_bytes(trace),
+            SpanId::from_bytes(span),
+            flags,
+            true,
+            TraceState::NONE,
+        )
     }
 
     /// The trace's id, for logs.
@@ -75,6 +101,27 @@ impl fmt::Display for TraceContext {
 /// The context of the message that this task handles, if it handles one.
 pub fn current() -> Option<TraceContext> {
     CURRENT.try_with(|context| *context).ok()
+}
+
+/// Gives a span that has just been made its place under the context that its message came with, and answers with the
+/// context of what is done within it: the span's own, where a collector hears of it.
+pub(crate) fn place(span: &tracing::Span, from: Option<TraceContext>) -> Option<TraceContext> {
+    if let Some(from) = from {
+        let parent = opentelemetry::Context::new().with_remote_span_context(from.remote());
+        // Without a collector there is nothing to place.
+        let _ = span.set_parent(parent);
+    }
+    let context = span.context();
+    let own = context.span().span_context().clone();
+    match own.is_valid() {
+        true => Some(TraceContext {
+            trace: u128::from_be_bytes(own.trace_id().to_bytes()),
+            span: u64::from_be_bytes(own.span_id().to_bytes()),
+            sampled: own.is_sampled(),
+            exported: true,
+        }),
+        false => from.or_else(TraceContext::begin),
+    }
 }
 
 /// Runs work within a context.

@@ -8,6 +8,7 @@ use sqlextract_model::{
     TableRequest,
 };
 use sqlextract_queue::{Message, Queue, QueueName, RabbitmqQueue};
+use sqlextract_runtime::trace::TraceContext;
 use tokio::time::Instant;
 
 use super::events::{Events, end_of, told};
@@ -32,7 +33,10 @@ pub(super) async fn run(args: &SubmitArgs, file: &SettingsFile) -> std::result::
         None => serde_json::to_value(from_flags(args)?)
             .map_err(|e| Failure::new(Code::Defect, "the request is no JSON").because(e))?,
     };
-    let message = cloud_event(&id, "io.sqlextract.extraction.requested.v1", &data)?;
+    // The trace that the caller is in goes on, as usual between programs.
+    let traceparent = std::env::var("TRACEPARENT").ok();
+    let traceparent = traceparent.filter(|text| TraceContext::parse(text).is_some());
+    let message = cloud_event(&id, "io.sqlextract.extraction.requested.v1", &data)?.traceparent(traceparent);
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract submit")?).await?;
     let outcome = submit(&broker, message, &id, args).await;
     broker.close().await;
