@@ -232,21 +232,7 @@ impl Embedded {
         let retry = RetryPolicy::default();
         let planner = Arc::new(Planner::new(
             Arc::clone(&ports),
-            PlannerSettings {
-                requests: RequestPolicy::Own,
-                job_window: 512,
-                publish_page: 64,
-                tick_delay: Duration::from_millis(50),
-                sweep_interval: Duration::from_secs(5),
-                stall_after: Duration::from_secs(5),
-                retry: retry.clone(),
-                created_by: CREATED_BY.to_owned(),
-                single_writer: destination.single_writer,
-                adopt: false,
-                max_blocked: None,
-                linger: Duration::ZERO,
-                bounds: BTreeMap::new(),
-            },
+            planner_settings(&retry, destination.single_writer),
             Arc::clone(&progress),
         ));
         if windows {
@@ -398,6 +384,24 @@ impl Embedded {
             ]));
         }
         Ok(None)
+    }
+}
+
+fn planner_settings(retry: &RetryPolicy, single_writer: bool) -> PlannerSettings {
+    PlannerSettings {
+        requests: RequestPolicy::Own,
+        job_window: 512,
+        publish_page: 64,
+        tick_delay: Duration::from_millis(50),
+        sweep_interval: Duration::from_secs(5),
+        stall_after: Duration::from_secs(5),
+        retry: retry.clone(),
+        created_by: CREATED_BY.to_owned(),
+        single_writer,
+        adopt: false,
+        max_blocked: None,
+        linger: Duration::ZERO,
+        bounds: BTreeMap::new(),
     }
 }
 
