@@ -67,7 +67,7 @@ fn an_extractor_that_wakes_up_before_its_commit_record_finds_the_winners() {
 
 #[test]
 fn an_extractor_that_wakes_up_after_the_outcome_changes_nothing() {
-    wakes_up_too_late("after_commit_record", "could not be settled and comes again");
+    wakes_up_too_late("after_commit_record", "receiving from batches.shop again");
 }
 
 #[test]
