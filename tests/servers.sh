@@ -1,6 +1,10 @@
 # Private servers for tests: sourced by tests/run. Everything lives below $servers_folder and is stopped on exit.
 
 servers_folder=
+packages=()
+# The process that keeps the shared servers as containers, and our end of its input.
+containers=
+containers_end=
 # The processes that we started: each is the server itself.
 # Those among them that need no clean end, which would take an Erlang node seconds.
 expendable=()
@@ -31,16 +35,40 @@ start_server() {
   started+=($!)
 }
 
-install_missing() {
-  local packages=()
+# Debian's packages of the servers that are not there, in $packages.
+find_missing() {
+  packages=()
   postgres_folder >/dev/null || packages+=(postgresql)
   command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
   command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || packages+=(pgbouncer)
   rabbitmq_folder >/dev/null || packages+=(rabbitmq-server)
   command -v redis-server >/dev/null || packages+=(redis-server)
   command -v python3 >/dev/null || packages+=(python3)
-  [ ${#packages[@]} = 0 ] && return
-  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+}
+
+may_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+docker_answers() { command -v docker >/dev/null && docker info >/dev/null 2>&1; }
+
+# The shared servers as containers, as long as our end of the pipe is open. Tests that kill servers need the programs.
+start_containers() {
+  local line
+  cargo build --quiet --locked -p sqlextract-system-tests --features containers --bin containers
+  coproc CONTAINERS { exec "$target/debug/containers"; }
+  while read -r -u "${CONTAINERS[0]}" line && [ -n "$line" ]; do eval "$line"; done
+  [ -n "${SQLEXTRACT_TEST_REDIS:-}" ] || { echo "the servers do not start as containers" >&2; exit 1; }
+  containers=$CONTAINERS_PID containers_end=${CONTAINERS[1]}
+}
+
+# The end of its input tells it to remove them.
+stop_containers() {
+  [ -n "$containers" ] || return 0
+  exec {containers_end}>&-
+  wait "$containers" || true
+}
+
+install_missing() {
+  if ! may_install; then
     echo "missing: ${packages[*]}; install them, or give the addresses of all servers (${test_addresses[*]})" >&2
     exit 1
   fi
@@ -196,6 +224,7 @@ start_redis() {
 stop_servers() {
   local pid deadline=$((SECONDS + 30))
   trap '' INT TERM
+  stop_containers
   for pid in "${expendable[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
   for pid in "${started[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
@@ -227,7 +256,9 @@ start_servers() {
   trap stop_servers EXIT
   for address in "${test_addresses[@]}"; do
     if [ -z "${!address:-}" ]; then
-      install_missing
+      find_missing
+      if [ ${#packages[@]} = 0 ]; then break; fi
+      if ! may_install && docker_answers; then start_containers; else install_missing; fi
       break
     fi
   done
