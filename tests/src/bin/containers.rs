@@ -65,7 +65,15 @@ fn servers() -> [Server; 5] {
             request: GenericImage::new("redis", "7.2")
                 .with_exposed_port(6379.tcp())
                 .with_wait_for(WaitFor::message_on_stdout("Ready to accept connections"))
-                .with_cmd(["redis-server", "--requirepass", "scratch", "--save", "", "--appendonly", "no"]),
+                .with_cmd([
+                    "redis-server",
+                    "--requirepass",
+                    "scratch",
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ]),
         },
     ]
 }

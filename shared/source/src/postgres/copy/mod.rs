@@ -7,6 +7,7 @@ mod misfit;
 mod number;
 mod numeric;
 mod oversized;
+mod refusals;
 mod strip;
 mod temporal;
 #[cfg(test)]
