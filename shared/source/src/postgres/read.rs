@@ -16,6 +16,8 @@ use super::wire::{self, CopyOut, Slice};
 use super::{PostgresSource, errors, sql};
 use crate::{ReadRequest, ReadSummary, RowSink};
 
+/// Of each row's message, its tag and its length.
+const MESSAGE_HEADER_BYTES: u64 = 5;
 /// Slices that are decoded before cancellation is looked at again.
 const SLICES_PER_TURN: usize = 4096;
 /// Beyond the statement's own limit, a server that says nothing at all is gone.
@@ -187,9 +189,10 @@ impl Reader<'_> {
     /// Decodes slices as long as they are there.
     fn turn(&mut self, rows: &mut CopyOut<'_>, context: &mut Context<'_>) -> Poll<Result<Turn>> {
         for _ in 0..SLICES_PER_TURN {
+            let decoded = self.decoder.rows();
             let (used, progress) = self.decoder.feed_messages(rows.messages())?;
             rows.pass(used);
-            self.bytes += used as u64;
+            self.bytes += used as u64 - MESSAGE_HEADER_BYTES * (self.decoder.rows() - decoded);
             if progress == Progress::BatchFull {
                 return Poll::Ready(Ok(Turn::BatchFull));
             }
