@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use sqlextract_model::{Code, Failure, Result};
@@ -18,6 +19,10 @@ use super::link::rest_after;
 use super::topology::subscription;
 use super::{Shared, objects};
 use crate::{Delivery, QueueName, Receiver};
+
+/// After so long without a delivery, a receiver makes sure that the broker still knows it: a queue that is deleted and made
+/// again at once can lose its consumers without a word to them.
+const QUIET: Duration = Duration::from_secs(10);
 
 pub(super) struct RabbitmqReceiver {
     queue: QueueName,
@@ -138,6 +143,10 @@ impl Pump {
                 biased;
                 () = self.deliveries.closed() => return Ended::Unwanted,
                 next = subscription.consumer.next() => next,
+                () = sleep(QUIET) => match self.is_forgotten(&subscription.channel).await {
+                    true => return Ended::Broken("the broker has forgotten the consumer".to_owned()),
+                    false => continue,
+                },
             };
             let raw = match next {
                 Some(Ok(raw)) => raw,
@@ -149,6 +158,20 @@ impl Pump {
             if self.deliveries.send(delivery).await.is_err() {
                 return Ended::Unwanted;
             }
+        }
+    }
+
+    /// Whether the queue has no consumer. What cannot be asked, the consumer hears of.
+    async fn is_forgotten(&self, channel: &Channel) -> bool {
+        let name = self.shared.names.queue(&self.queue);
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let asking = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
+        match timeout(self.shared.settings.request_timeout, asking).await {
+            Ok(Ok(found)) => found.consumer_count() == 0,
+            _ => false,
         }
     }
 
