@@ -161,7 +161,7 @@ impl Pump {
         }
     }
 
-    /// Whether the queue has no consumer. What cannot be asked, the consumer hears of.
+    /// Whether the queue has no consumer, or the channel no answer: it may wait for ever for a queue that is gone.
     async fn is_forgotten(&self, channel: &Channel) -> bool {
         let name = self.shared.names.queue(&self.queue);
         let options = QueueDeclareOptions {
@@ -171,7 +171,7 @@ impl Pump {
         let asking = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
         match timeout(self.shared.settings.request_timeout, asking).await {
             Ok(Ok(found)) => found.consumer_count() == 0,
-            _ => false,
+            _ => true,
         }
     }
 
