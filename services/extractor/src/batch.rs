@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Extractor;
-
-/// How often a batch that is being read looks whether its job was cancelled.
-const CANCEL_LOOK: Duration = Duration::from_secs(1);
+use crate::cancellations::CANCEL_LOOK;
 
 /// What is known about a batch before any work.
 #[derive(Debug)]
 struct BatchFacts {
+    /// Looked for from the second try on. A first one that overlooks a record, because the tries were forgotten, is told
+    /// when it creates its own.
     commit: Option<CommitRecord>,
     cancelled: bool,
 }
@@ -57,19 +57,17 @@ impl Extractor {
     /// Tries are counted before the work, so that one that ends the process counts.
     async fn try_work(&self, message: &BatchMessage, attempts: &mut u32) -> Result<()> {
         let records = JobRecords::new(self.ports.destination(&message.destination)?, message.job.clone());
-        let facts = BatchFacts {
-            commit: records
-                .commit(&message.segment, message.generation, message.batch)
-                .await?,
-            cancelled: records.cancelled().await?,
-        };
-        match decide(facts) {
+        // The plan is read meanwhile; an answer counts only where the batch is to be read.
+        let (facts, planned) = tokio::join!(
+            self.facts(&records, message, attempts),
+            self.plans.batch(&records, message)
+        );
+        match decide(facts?) {
             BatchDecision::Follow(commit) => self.follow(message, &commit).await,
             BatchDecision::Skip => Ok(()),
             BatchDecision::Extract => {
-                *attempts = self.ports.checkpoint.attempt(&message.job, &batch_id(message)).await?;
                 refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
-                let (plan, batch) = self.plans.batch(&records, message).await?;
+                let (plan, batch) = planned?;
                 crash_point(format_args!("before_batch_{}", message.batch.0));
                 let leaving = self.leaving(message);
                 let stop = leaving.child_token();
@@ -85,7 +83,7 @@ impl Extractor {
                     // An attempt that has ended counts, whatever was ordered in the same instant.
                     biased;
                     commit = work.instrument(span) => commit,
-                    never = stop_when_cancelled(&records, &stop) => match never {},
+                    never = self.stop_when_cancelled(&records, &stop) => match never {},
                 };
                 match commit {
                     Ok(Some(commit)) => self.follow(message, &commit).await,
@@ -93,6 +91,36 @@ impl Extractor {
                     Err(_) if stop.is_cancelled() && !leaving.is_cancelled() => Ok(()),
                     Err(failure) => Err(failure),
                 }
+            }
+        }
+    }
+
+    async fn facts(&self, records: &JobRecords, message: &BatchMessage, attempts: &mut u32) -> Result<BatchFacts> {
+        let id = batch_id(message);
+        let counting = self.ports.checkpoint.attempt(&message.job, &id);
+        let (counted, cancelled) = tokio::join!(counting, self.cancellations.look(records));
+        *attempts = counted?;
+        let commit = match *attempts {
+            ..=1 => None,
+            _ => {
+                records
+                    .commit(&message.segment, message.generation, message.batch)
+                    .await?
+            }
+        };
+        Ok(BatchFacts {
+            commit,
+            cancelled: cancelled?,
+        })
+    }
+
+    /// Ends the reading of a batch whose job is cancelled meanwhile.
+    async fn stop_when_cancelled(&self, records: &JobRecords, stop: &CancellationToken) -> Infallible {
+        loop {
+            tokio::time::sleep(CANCEL_LOOK).await;
+            // A store that does not answer here fails the batch's own requests too.
+            if matches!(self.cancellations.look(records).await, Ok(true)) {
+                stop.cancel();
             }
         }
     }
@@ -185,17 +213,6 @@ fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
         attempts - 1
     );
     Err(Failure::new(Code::Defect, text))
-}
-
-/// Ends the reading of a batch whose job is cancelled meanwhile.
-async fn stop_when_cancelled(records: &JobRecords, stop: &CancellationToken) -> Infallible {
-    loop {
-        tokio::time::sleep(CANCEL_LOOK).await;
-        // A store that does not answer here fails the batch's own requests too.
-        if matches!(records.cancelled().await, Ok(true)) {
-            stop.cancel();
-        }
-    }
 }
 
 pub(crate) fn batch_id(message: &BatchMessage) -> BatchId {

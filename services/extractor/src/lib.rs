@@ -4,6 +4,7 @@
 //! them count, and what follows from it, on the duplicate path too), `long` (what takes longer than a message waits).
 
 mod batch;
+mod cancellations;
 mod commit;
 mod encode;
 mod limits;
@@ -24,6 +25,7 @@ use sqlextract_runtime::{
 };
 
 pub use encode::Encoding;
+use cancellations::Cancellations;
 use limits::JobLimiters;
 use long::TakenOver;
 use plans::PlanCache;
@@ -59,6 +61,7 @@ pub struct Extractor {
     gate: Gate,
     progress: Arc<dyn ProgressSink>,
     plans: PlanCache,
+    cancellations: Cancellations,
     taken_over: TakenOver,
     working: AtomicUsize,
     shutdown: Shutdown,
@@ -101,6 +104,7 @@ impl Extractor {
             gate,
             progress,
             plans: PlanCache::default(),
+            cancellations: Cancellations::default(),
             taken_over: TakenOver::default(),
             working: AtomicUsize::new(0),
             shutdown,

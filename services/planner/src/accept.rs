@@ -22,30 +22,38 @@ impl Planner {
         let _turn = self.turns.take(&job).await;
         let records = self.records(&request.destination, &job)?;
         let about = About::request(request);
-        if let Some(manifest) = records.manifest().await? {
-            self.same_request(&records, request).await?;
+        let (manifest, record) = tokio::try_join!(records.manifest(), records.job_record())?;
+        let known = record.map(|record| same_request(record, request)).transpose()?;
+        if let Some(manifest) = manifest {
             return self.announce_outcome(&records, &manifest).await;
         }
-        let record = match self.same_request(&records, request).await? {
-            Some(record) => record,
+        let (record, is_new) = match known {
+            Some(record) => (record, false),
             None => {
                 let record = self.look_up(request).await?;
                 self.claim_id(request).await?;
                 records.mark_open().await?;
                 crash_point("before_job_record");
-                records.create_job_record(&record).await?
+                let stored = records.create_job_record(&record).await?;
+                (same_request(stored.record, request)?, stored.ours)
             }
         };
         // Whoever hears that the job is accepted sees none of the failures that it had before.
         let revived = self.unpark(&job).await?;
-        self.announce(EventKind::Accepted, &about, "", about.data()).await?;
+        let accepted = self.announce(EventKind::Accepted, &about, "", about.data());
         match self.active_job(&job) {
-            Some(open) if revived == 0 && open.has_begun() => Ok(()),
+            Some(open) if revived == 0 && open.has_begun() => accepted.await,
             // Its round is to begin anew, or never began: opening it failed half-way.
-            Some(open) => self.refresh(&records, &open).await,
+            Some(open) => {
+                accepted.await?;
+                self.refresh(&records, &open).await
+            }
             None => {
-                let open = self.open(&records, record, request).await?;
-                self.start_round(&open).await
+                let opening = self.open(&records, record, request, is_new);
+                let (accepted, open) = tokio::join!(accepted, opening);
+                accepted?;
+                let open = open?;
+                self.start_first_round(&open).await
             }
         }
     }
@@ -86,26 +94,6 @@ impl Planner {
         Err(refused(text))
     }
 
-    /// The job's record, if there is one; refuses a record of another request under the same name.
-    async fn same_request(&self, records: &JobRecords, request: &ExtractionRequest) -> Result<Option<JobRecord>> {
-        let Some(record) = records.job_record().await? else {
-            return Ok(None);
-        };
-        if record.request.identity() == request.identity() {
-            return Ok(Some(record));
-        }
-        Err(Failure::new(
-            Code::StorageForeign,
-            format!(
-                "job {} in {} extracts something else: {}",
-                record.job,
-                request.destination,
-                difference(&record, request)
-            ),
-        )
-        .remedy("Choose another `--job` or `--output`, or make the request the one that the job was started with."))
-    }
-
     async fn look_up(&self, request: &ExtractionRequest) -> Result<JobRecord> {
         let source = self.ports.source(&request.source)?;
         let mut tables: Vec<JobTable> = Vec::new();
@@ -143,6 +131,23 @@ impl Planner {
             accepted_at: self.ports.surroundings.utc_now(),
         })
     }
+}
+
+/// The job's record; refuses one of another request under the same name.
+fn same_request(record: JobRecord, request: &ExtractionRequest) -> Result<JobRecord> {
+    if record.request.identity() == request.identity() {
+        return Ok(record);
+    }
+    Err(Failure::new(
+        Code::StorageForeign,
+        format!(
+            "job {} in {} extracts something else: {}",
+            record.job,
+            request.destination,
+            difference(&record, request)
+        ),
+    )
+    .remedy("Choose another `--job` or `--output`, or make the request the one that the job was started with."))
 }
 
 fn job_table(table: &TableFacts, selection: &Selection, selected_by: usize) -> JobTable {

@@ -93,11 +93,15 @@ impl Planner {
 
     /// Tells the outcome that is stored, whoever wrote it.
     pub(crate) async fn announce_outcome(&self, records: &JobRecords, stored: &Stored<Manifest>) -> Result<()> {
-        let manifest = &stored.record;
         let about = match records.job_record().await? {
             Some(record) => About::record(&record),
-            None => About::job(manifest.job.clone(), ""),
+            None => About::job(stored.record.job.clone(), ""),
         };
+        self.announce_outcome_about(&about, stored).await
+    }
+
+    pub(crate) async fn announce_outcome_about(&self, about: &About, stored: &Stored<Manifest>) -> Result<()> {
+        let manifest = &stored.record;
         let kind = match manifest.outcome {
             Outcome::Completed => EventKind::Completed,
             Outcome::Failed => EventKind::Failed,
@@ -115,14 +119,14 @@ impl Planner {
                 let mut data = data.clone();
                 data.table = Some(table.table.clone());
                 data.totals = Some(table.totals);
-                self.announce(EventKind::TableCompleted, &about, table.segment.as_str(), data)
+                self.announce(EventKind::TableCompleted, about, table.segment.as_str(), data)
                     .await?;
             }
         }
         data.totals = Some(manifest.totals);
         let failures = manifest.failures.iter().take(MOST_FAILURES);
         data.failures = failures.cloned().map(cut).collect();
-        self.announce(kind, &about, "", data).await
+        self.announce(kind, about, "", data).await
     }
 }
 

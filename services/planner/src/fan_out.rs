@@ -132,7 +132,7 @@ impl Planner {
             TickDecision::Announce | TickDecision::Wait | TickDecision::Rest => {}
             TickDecision::Reopen => {
                 let open = self.reopen(&records).await?;
-                self.start_round(&open).await?;
+                self.start_first_round(&open).await?;
             }
             TickDecision::Refresh => self.refresh(&records, &open).await?,
             TickDecision::Finish => self.finish(&records, &open).await?,
@@ -152,7 +152,7 @@ impl Planner {
             return Ok(TickDecision::Announce);
         }
         let open = self.reopen(records).await?;
-        self.start_round(&open).await?;
+        self.start_first_round(&open).await?;
         Ok(TickDecision::Reopen)
     }
 
@@ -162,7 +162,7 @@ impl Planner {
             Failure::new(Code::StorageMissing, message)
         })?;
         let asked = record.request.clone();
-        self.open(records, record, &asked).await
+        self.open(records, record, &asked, false).await
     }
 
     async fn publish_batches(&self, tick: &TickMessage, open: &ActiveJob, room: u64) -> Result<()> {

@@ -12,6 +12,7 @@ use sqlextract_storage::{JobRecords, Stored};
 
 use crate::Planner;
 use crate::active::ActiveJob;
+use crate::announce::About;
 use crate::manifest::ManifestBuilder;
 
 /// Entries of a manifest page.
@@ -25,7 +26,7 @@ impl Planner {
     pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob) -> Result<()> {
         let plans: Vec<&Stored<TablePlan>> = open.tables.iter().map(|table| &table.plan).collect();
         match self.collect(records, &open.record, &plans, Outcome::Completed).await? {
-            Collected::Whole(manifest) => self.conclude(records, &manifest).await,
+            Collected::Whole(manifest) => self.conclude(records, &open.record, &manifest).await,
             Collected::Missing { table, batch } => {
                 tracing::warn!(job.id = %records.job(), table.name = %table, batch = batch.0, "a committed batch is missing in storage; reading again");
                 self.refresh(records, open).await
@@ -61,21 +62,25 @@ impl Planner {
         let plans: Vec<&Stored<TablePlan>> = plans.iter().collect();
         if let Collected::Whole(mut manifest) = self.collect(records, record, &plans, outcome).await? {
             manifest.failures = failures;
-            self.conclude(records, &manifest).await?;
+            self.conclude(records, record, &manifest).await?;
         }
         Ok(())
     }
 
     /// The outcome is the only success: it is told only after it reads back.
-    async fn conclude(&self, records: &JobRecords, built: &Manifest) -> Result<()> {
+    async fn conclude(&self, records: &JobRecords, record: &JobRecord, built: &Manifest) -> Result<()> {
         crash_point("before_outcome");
         let stored = records.create_manifest(built).await?;
         crash_point("before_outcome_is_told");
         let stored = records.manifest().await?.unwrap_or(stored);
+        let about = About::record(record);
+        let telling = self.announce_outcome_about(&about, &stored);
         if stored.record.outcome == Outcome::Completed {
-            records.set_latest().await?;
+            let (latest, told) = tokio::join!(records.set_latest(), telling);
+            latest.and(told)?;
+        } else {
+            telling.await?;
         }
-        self.announce_outcome(records, &stored).await?;
         crash_point("after_outcome_is_told");
         self.deactivate(records.job());
         if self.settings.linger.is_zero() {
@@ -123,11 +128,10 @@ impl Planner {
         plans: &[&Stored<TablePlan>],
         outcome: Outcome,
     ) -> Result<Collected> {
-        let epochs = records.epochs().await?;
+        let (epochs, mut sizes) = tokio::try_join!(records.epochs(), chunk_sizes(records))?;
         let mut builder = ManifestBuilder::new(record, &epochs);
         let mut pages: Vec<ManifestPage> = Vec::new();
         let mut page: Vec<ManifestEntry> = Vec::new();
-        let mut sizes = chunk_sizes(records).await?;
         for stored in plans {
             let plan = &stored.record;
             builder.table(plan, stored.sha256);

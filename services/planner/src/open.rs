@@ -25,6 +25,13 @@ struct Found {
 }
 
 impl Found {
+    fn nothing() -> Self {
+        Self {
+            plan: None,
+            committed: Vec::new(),
+        }
+    }
+
     fn finished(&self) -> bool {
         self.plan
             .as_ref()
@@ -34,22 +41,27 @@ impl Found {
 
 impl Planner {
     /// Opens the job's next epoch and makes storage's truth the checkpoint's. `asked` carries what a resume may change.
+    /// Of a job that is new, nothing is looked for in storage: whatever is there all the same, create-only writes find.
     pub(crate) async fn open(
         &self,
         records: &JobRecords,
         record: JobRecord,
         asked: &ExtractionRequest,
+        is_new: bool,
     ) -> Result<Arc<ActiveJob>> {
         let opening = self.openings.acquire().await;
         let _opening = opening.expect("the semaphore is never closed");
         self.deactivate(&record.job);
-        let found = find_tables(records, &record).await?;
+        let (found, epochs) = match is_new {
+            true => (record.tables.iter().map(|_| Found::nothing()).collect(), Vec::new()),
+            false => tokio::try_join!(find_tables(records, &record), records.epochs())?,
+        };
         let source = self.ports.source(&record.request.source)?;
         let snapshot = match found.iter().all(Found::finished) {
             true => None,
             false => take_snapshot(source.as_ref(), record.request.consistency).await?,
         };
-        let epoch = create_epoch(records, snapshot.as_deref(), self.ports.surroundings.utc_now()).await?;
+        let epoch = create_epoch(records, &epochs, snapshot.as_deref(), self.ports.surroundings.utc_now()).await?;
         let standings = standings(&found, epoch.evidence.as_ref(), asked.on_snapshot_lost)?;
         if standings.iter().any(|s| s.lost_its_snapshot()) {
             self.announce_epoch(EventKind::SnapshotLost, &record, epoch.epoch)
@@ -96,9 +108,14 @@ impl Planner {
         ));
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
-        self.announce_epoch(EventKind::Planned, &open.record, open.epoch)
-            .await?;
         Ok(open)
+    }
+
+    /// Tells of an epoch that was opened, and starts its first round.
+    pub(crate) async fn start_first_round(&self, open: &ActiveJob) -> Result<()> {
+        let planned = self.announce_epoch(EventKind::Planned, &open.record, open.epoch);
+        let (planned, started) = tokio::join!(planned, self.start_round(open));
+        planned.and(started)
     }
 
     async fn announce_epoch(&self, kind: EventKind, record: &JobRecord, epoch: Epoch) -> Result<()> {
@@ -195,10 +212,15 @@ async fn find_tables(records: &JobRecords, record: &JobRecord) -> Result<Vec<Fou
     Ok(found)
 }
 
-/// Stores the next epoch; another process may have taken its number.
-async fn create_epoch(records: &JobRecords, snapshot: Option<&dyn Snapshot>, opened_at: String) -> Result<EpochRecord> {
+/// Stores the epoch after those that are known; another process may have taken its number.
+async fn create_epoch(
+    records: &JobRecords,
+    known: &[EpochRecord],
+    snapshot: Option<&dyn Snapshot>,
+    opened_at: String,
+) -> Result<EpochRecord> {
     let mut epoch = EpochRecord {
-        epoch: JobRecords::next_epoch(&records.epochs().await?),
+        epoch: JobRecords::next_epoch(known),
         evidence: snapshot.map(|s| s.evidence().clone()),
         opened_at,
     };

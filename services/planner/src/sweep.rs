@@ -185,7 +185,7 @@ impl Planner {
         }
         tracing::info!(job.id = %job, "an open job that nobody works at is taken up");
         match self.reopen(&records).await {
-            Ok(open) => self.start_round(&open).await,
+            Ok(open) => self.start_first_round(&open).await,
             Err(failure) if self.settings.max_blocked.is_some() && is_final(&failure) => {
                 self.end_failed(&records, &record, vec![failure]).await
             }

@@ -60,11 +60,8 @@ impl JobRecords {
         Ok(stored.map(|s| s.record))
     }
 
-    pub async fn create_job_record(&self, record: &JobRecord) -> Result<JobRecord> {
-        Ok(self
-            .create(&ObjectKey::Request { job: self.job.clone() }, record)
-            .await?
-            .record)
+    pub async fn create_job_record(&self, record: &JobRecord) -> Result<Stored<JobRecord>> {
+        self.create(&ObjectKey::Request { job: self.job.clone() }, record).await
     }
 
     /// All epochs of the job, oldest first.

@@ -60,9 +60,11 @@ impl Bucket {
         format!("s3://{}/{}{key}", self.name, self.prefix)
     }
 
-    /// The configuration of a request that carries a body: more time for more bytes.
-    pub(super) fn for_body(&self, bytes: u64) -> aws_sdk_s3::config::Builder {
-        Config::builder().timeout_config(timeouts(self.time_for(bytes)))
+    /// The configuration of a request that carries a body: more time for more bytes. `None` leaves the client's own,
+    /// which costs less to follow.
+    pub(super) fn for_body(&self, bytes: u64) -> Option<aws_sdk_s3::config::Builder> {
+        let time = self.time_for(bytes);
+        (time > self.request_timeout).then(|| Config::builder().timeout_config(timeouts(time)))
     }
 
     fn time_for(&self, bytes: u64) -> Duration {
@@ -71,7 +73,7 @@ impl Bucket {
 
     /// Writes a whole object. `Exists` only where the store was asked to decide.
     pub(super) async fn put(&self, key: &str, body: Bytes, put: Put<'_>) -> Result<Created> {
-        let config = self.for_body(body.len() as u64);
+        let length = body.len() as u64;
         let mut request = self.client.put_object().bucket(&self.name).key(self.full_key(key));
         if let Put::Upload(token) = put {
             request = request.metadata(UPLOAD_METADATA, token);
@@ -79,7 +81,10 @@ impl Bucket {
         if put != Put::Replace && self.creates_only {
             request = request.if_none_match("*");
         }
-        let sent = request.body(ByteStream::from(body)).customize().config_override(config);
+        let mut sent = request.body(ByteStream::from(body)).customize();
+        if let Some(config) = self.for_body(length) {
+            sent = sent.config_override(config);
+        }
         let Err(error) = sent.send().await else {
             return Ok(Created::New);
         };

@@ -161,17 +161,17 @@ impl S3Upload {
         if self.bucket.creates_only {
             request = request.if_none_match("*");
         }
-        let sent = request
+        let mut sent = request
             .bucket(&self.bucket.name)
             .key(self.bucket.full_key(&self.key))
             .upload_id(&parts.id)
             .multipart_upload(list.build())
-            .customize()
-            // The store joins the parts before it answers.
-            .config_override(self.bucket.for_body(self.tally.bytes()))
-            .send()
-            .await;
-        let Err(error) = sent else {
+            .customize();
+        // The store joins the parts before it answers.
+        if let Some(config) = self.bucket.for_body(self.tally.bytes()) {
+            sent = sent.config_override(config);
+        }
+        let Err(error) = sent.send().await else {
             return Ok(());
         };
         let message = format!("cannot complete the upload of {}", self.bucket.shown(&self.key));
@@ -273,7 +273,11 @@ impl Part {
             .bucket(&bucket.name)
             .key(bucket.full_key(&key));
         let request = request.upload_id(id).part_number(number).body(ByteStream::from(body));
-        let sent = request.customize().config_override(config).send().await;
+        let mut sending = request.customize();
+        if let Some(config) = config {
+            sending = sending.config_override(config);
+        }
+        let sent = sending.send().await;
         let message = || format!("cannot send part {number} of {}", bucket.shown(&key));
         // A part that may have arrived changes nothing that anybody sees.
         let part = sent.map_err(|error| Failed::new(Intent::Read, message(), error))?;
