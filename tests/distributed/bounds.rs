@@ -1,8 +1,8 @@
 //! Batches that are longer than their deadline, and limits that the hour decides.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sqlextract_system_tests::{Dialect, Fleet, FleetSource, Running, answers, eventually};
+use sqlextract_system_tests::{Broker, Dialect, Fleet, FleetSource, Running, Store, answers, eventually, pause};
 
 use crate::fingerprint::Orders;
 use crate::operation::metric;
@@ -118,7 +118,7 @@ fn limits_of_the_hour_are_in_force_while_a_job_runs() {
          [[sources.shop.windows]]\nfrom = \"{slow}\"\nto = \"{paused}\"\nrate_limit = \"rows=500\"\n\
          [[sources.shop.windows]]\nfrom = \"{paused}\"\nto = \"{fast}\"\npause = true\n"
     );
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let fleet = fleet(&orders, &windows, "");
     let services = fleet.serve_all(1);
     let extractor = &services[2];
@@ -138,4 +138,55 @@ fn limits_of_the_hour_are_in_force_while_a_job_runs() {
         told("limits in force: 500000 rows/s\""),
     ];
     assert!(first < second && second < third, "{said}");
+}
+
+/// Rows per second.
+const LIMIT: f64 = 4000.0;
+/// Long enough that a batch more or less is a hundredth.
+const MEASURED: Duration = Duration::from_secs(6);
+
+fn rows(extractors: &[Running]) -> f64 {
+    let of = |extractor| metric(extractor, "sqlextract_rows_total{source=\"shop\"}").unwrap_or(0.0);
+    extractors.iter().map(of).sum()
+}
+
+#[track_caller]
+fn read_at_the_limit(when: &str, extractors: &[Running]) {
+    let (begun, before) = (Instant::now(), rows(extractors));
+    pause(MEASURED);
+    let rate = (rows(extractors) - before) / begun.elapsed().as_secs_f64();
+    assert!(
+        (LIMIT * 0.9..=LIMIT * 1.1).contains(&rate),
+        "{when}, the extractors read {rate:.0} rows/s where {LIMIT} are allowed"
+    );
+}
+
+#[test]
+fn one_two_and_four_extractors_read_at_the_limit_of_their_source_together() {
+    let orders = Orders::alone(Dialect::Postgres, 240_000);
+    let (broker, mut store) = (Broker::start(), Store::durable());
+    let url = orders.database.url();
+    let source = FleetSource {
+        name: "shop",
+        url: &url,
+        tables: "public.*",
+        more: &format!("rate_limit = \"rows={LIMIT}\""),
+    };
+    let fleet = Fleet::on([broker.url(), store.url()], &[source], "");
+    let _planner = fleet.serve("planner");
+    let job = fleet.submit(&["--table", "public.orders", "--batch-size", "200"]);
+    let mut extractors = Vec::new();
+    for members in [1, 2, 4] {
+        while extractors.len() < members {
+            extractors.push(fleet.serve("extractor"));
+        }
+        eventually("work for all", || extractors.iter().all(|one| rows(std::slice::from_ref(one)) > 0.0));
+        read_at_the_limit(&format!("{members} of them"), &extractors);
+    }
+    store.kill();
+    store.go();
+    let before = fleet.commits(&job);
+    eventually("commits after a restart of Redis", || fleet.commits(&job) > before + 20);
+    read_at_the_limit("after a restart of Redis", &extractors);
+    assert!(!fleet.has_outcome(&job), "the job ended before the last measurement");
 }

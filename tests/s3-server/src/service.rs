@@ -11,7 +11,7 @@ use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Md5};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 
 use crate::faults::FaultControl;
 use crate::objects::{Incoming, Object as Stored, ObjectRule, OpenUpload, Refused, Store};
@@ -19,6 +19,8 @@ use crate::objects::{Incoming, Object as Stored, ObjectRule, OpenUpload, Refused
 /// As in S3: every part but the last.
 const SMALLEST_PART_BYTES: u64 = 5 << 20;
 const COPY_BYTES: usize = 256 << 10;
+/// What is gathered of a body before it is written.
+const WRITE_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -284,7 +286,9 @@ impl Service {
 
     /// Writes a body beside the objects and checks it against the sender's checksum before anybody can see it.
     async fn receive(&self, mut body: StreamingBlob, expected_crc32: Option<String>) -> S3Result<Incoming> {
-        let (mut file, mut incoming) = self.incoming().await?;
+        let (file, mut incoming) = self.incoming().await?;
+        // Each write to the file is a trip to another thread.
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
         let mut md5 = Md5::new();
         let mut crc32 = ChecksumHasher {
             crc32: Some(Crc32::new()),
@@ -311,14 +315,19 @@ impl Service {
     }
 
     async fn join(&self, parts: Vec<std::path::PathBuf>) -> S3Result<Incoming> {
-        let (mut file, mut incoming) = self.incoming().await?;
+        let (file, mut incoming) = self.incoming().await?;
         let mut md5 = Md5::new();
         for path in &parts {
-            let mut part = tokio::fs::File::open(path).await.map_err(io_error)?;
-            incoming.bytes += tokio::io::copy(&mut part, &mut file).await.map_err(io_error)?;
             md5.update(path.as_os_str().as_encoded_bytes());
         }
-        file.flush().await.map_err(io_error)?;
+        let (mut file, joined) = (file.into_std().await, parts.clone());
+        // Within one thread, where the kernel copies from file to file.
+        let copying = tokio::task::spawn_blocking(move || {
+            joined.iter().try_fold(0, |bytes, path| {
+                Ok(bytes + io::copy(&mut std::fs::File::open(path)?, &mut file)?)
+            })
+        });
+        incoming.bytes = copying.await.map_err(io::Error::other).flatten().map_err(io_error)?;
         incoming.etag = format!("{}-{}", hex(&md5.finalize()), parts.len());
         Ok(incoming)
     }

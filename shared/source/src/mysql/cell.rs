@@ -1,15 +1,17 @@
 //! Cells of small answers, and the raw bytes of any cell.
 
 use sqlextract_model::{Code, Failure, Result};
-use sqlx::mysql::{MySqlRow, MySqlTypeInfo, MySqlValueRef};
+use sqlx::mysql::{MySqlRow, MySqlTypeInfo};
 use sqlx::{Decode, MySql, Row, Type, TypeInfo, ValueRef};
 
 /// The bytes of a cell as they came; `None` for NULL.
 ///
 /// The driver's own `is_null` takes a zero date for NULL, so it is not asked. The error of a NULL allocates nothing.
 pub(super) fn raw(row: &MySqlRow, index: usize) -> Option<&[u8]> {
-    let value: MySqlValueRef<'_> = row.try_get_raw(index).ok()?;
-    <&[u8] as Decode<'_, MySql>>::decode(value).ok()
+    match row.try_get_raw(index) {
+        Ok(value) => <&[u8] as Decode<'_, MySql>>::decode(value).ok(),
+        Err(_) => None,
+    }
 }
 
 /// A cell of the binary protocol as bytes of text: integers written out, everything else as it came.

@@ -217,9 +217,9 @@ async fn facts(lease: &mut Lease, found: Listed) -> Result<TableFacts> {
         names.join(", ")
     };
     // The catalogue shows a table on any privilege; only the server's own check tells whether it may be read.
-    let readable = Statement::new(format!("SELECT {names} FROM {}", from(&relation)));
+    let readable = Statement::new(format!("SELECT {names} FROM {} LIMIT 0", from(&relation)));
     lease
-        .prepare(&readable, &format!("cannot read `{name}`"))
+        .rows(&readable, &format!("cannot read `{name}`"))
         .await
         .map_err(at_table)?;
     let keys = match kind {

@@ -319,21 +319,22 @@ impl Reader {
             if summary.rows.is_multiple_of(ROWS_BETWEEN_CHECKS) && self.cancel.is_cancelled() {
                 return Err(stopped());
             }
-            let size = match self.size(&self.rows, &row, pending, summary.rows)? {
-                Size::Bytes(size) => size,
-                Size::LeftOut(bytes) => {
-                    left_out.rows += 1;
-                    left_out.largest = left_out.largest.max(bytes);
-                    continue;
+            // Rows whose types keep them small need no look before they are decoded.
+            if self.rows.guard.is_some() {
+                let size = match self.size(&self.rows, &row, pending, summary.rows)? {
+                    Size::Bytes(size) => size,
+                    Size::LeftOut(bytes) => {
+                        left_out.rows += 1;
+                        left_out.largest = left_out.largest.max(bytes);
+                        continue;
+                    }
+                };
+                if pending.rows > 0 && pending.bytes + size > self.limits.record_batch_bytes {
+                    self.flush(pending, batches, acknowledged).await?;
                 }
-            };
-            if pending.rows > 0 && pending.bytes + size > self.limits.record_batch_bytes {
-                self.flush(pending, batches, acknowledged).await?;
             }
             summary.bytes += self.decode(&self.rows, &row, pending, summary.rows)?;
             summary.rows += 1;
-            pending.rows += 1;
-            pending.bytes += size;
             if pending.bytes >= self.limits.record_batch_bytes || pending.rows >= self.limits.record_batch_rows {
                 self.flush(pending, batches, acknowledged).await?;
             }
@@ -369,7 +370,6 @@ impl Reader {
             }
             summary.bytes += self.decode(large, &row, &mut pending, summary.rows)?;
             summary.rows += 1;
-            pending.rows += 1;
             drop(row);
             self.flush(&mut pending, batches, acknowledged).await?;
         }
@@ -421,15 +421,21 @@ impl Reader {
 
     /// Decodes a row's cells and counts its bytes on the wire: with a byte of length each, and the packet's header.
     fn decode(&self, selected: &Selected, row: &MySqlRow, pending: &mut Pending, position: u64) -> Result<u64> {
-        let mut bytes = 5 + pending.decoders.len() as u64;
+        let (mut bytes, mut variable_bytes) = (0, 0);
         for (i, decoder) in pending.decoders.iter_mut().enumerate() {
             let raw = cell::raw(row, i);
-            bytes += raw.map_or(0, |raw| raw.len() as u64);
+            let length = raw.map_or(0, <[u8]>::len);
+            bytes += length;
+            if decoder.is_variable() {
+                variable_bytes += length;
+            }
             decoder
                 .push(raw)
                 .map_err(|refusal| self.refused(selected, row, i, position, refusal))?;
         }
-        Ok(bytes)
+        pending.rows += 1;
+        pending.bytes += pending.fixed_bytes + variable_bytes;
+        Ok((5 + pending.decoders.len() + bytes) as u64)
     }
 
     /// Bytes that the row takes in arrays, unless its long values were kept back. A row that is too large is refused,

@@ -149,7 +149,6 @@ pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSetting
     let look = Statement::new(format!("SELECT {}", names.join(", ")));
     let row = look
         .query()?
-        .persistent(false)
         .fetch_one(&mut *connection)
         .await
         .map_err(failed)?;
