@@ -38,8 +38,8 @@ impl Address {
             .no_engine_substitution(false)
             .timezone(None)
             .set_names(false)
-            // The questions about a table, the schema check and the read of a batch. To close a statement costs more than
-            // to keep it: the server does not answer that, and what is sent next waits until it acknowledges, 40 ms.
+            // The looks at a table's keys and the read of a batch. To close a statement costs more than to keep it: the
+            // server does not answer that, and what is sent next waits until it acknowledges, 40 ms.
             .statement_cache_capacity(32)
             // Statements hold values of the user's filters.
             .disable_statement_logging();

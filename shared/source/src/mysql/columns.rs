@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use sqlextract_model::{Result, SourceColumn, TypeClass};
-use sqlx::mysql::{MySqlColumn, MySqlRow};
+use sqlx::mysql::MySqlColumn;
 use sqlx::{Column, TypeInfo};
 
+use super::catalogue::CatalogueRow;
 use super::cell;
 use super::connection::Lease;
 use super::schema::is_text;
@@ -17,15 +18,15 @@ pub(super) async fn of_table(lease: &mut Lease, schema: &str, table: &str) -> Re
                 DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME, EXTRA \
                 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
     let look = Statement::new(look).bind(schema).bind(table);
-    let rows = lease.rows(&look, "cannot look up the columns").await?;
+    let rows = lease.catalogue(&look, "cannot look up the columns").await?;
     let columns = rows.iter().map(declared_column).collect::<Result<Vec<_>>>()?;
     Ok(columns.into_iter().flatten().collect())
 }
 
 /// `None` for an invisible column.
-fn declared_column(row: &MySqlRow) -> Result<Option<SourceColumn>> {
-    let text = |i| Ok(cell::text(row, i)?.unwrap_or_default());
-    let number = |i| Ok(cell::number(row, i)?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
+fn declared_column(row: &CatalogueRow) -> Result<Option<SourceColumn>> {
+    let text = |i| Ok(row.text(i)?.unwrap_or_default());
+    let number = |i| Ok(row.number(i)?.map(|n| u32::try_from(n).unwrap_or(u32::MAX)));
     if text(9)?.to_ascii_uppercase().split(' ').any(|word| word == "INVISIBLE") {
         return Ok(None);
     }

@@ -163,6 +163,10 @@ impl Lease {
         self.session.server.connection
     }
 
+    pub(super) fn statement_timeout(&self) -> Duration {
+        self.owner.settings.statement_timeout
+    }
+
     pub(super) fn server(&self) -> &Server {
         &self.session.server
     }

@@ -9,7 +9,7 @@ use sqlextract_model::{
 
 use super::connection::{Connections, Lease};
 use super::sql::{Statement, from, quoted};
-use super::{cell, columns, keys, probe};
+use super::{columns, keys, probe};
 
 /// Where statistics tell no width.
 const ASSUMED_COLUMN_BYTES: u64 = 16;
@@ -82,10 +82,10 @@ async fn identity(lease: &mut Lease, location: &str) -> Result<(SourceIdentity, 
         "SELECT CONNECTION_ID(), @@server_uuid"
     };
     let rows = lease
-        .rows(&Statement::new(look), "cannot look up the server's identity")
+        .catalogue(&Statement::new(look), "cannot look up the server's identity")
         .await?;
     let (connection, text) = match rows.first() {
-        Some(row) => (cell::number(row, 0)?, cell::text(row, 1)?.unwrap_or_default()),
+        Some(row) => (row.number(0)?, row.text(1)?.unwrap_or_default()),
         None => (None, String::new()),
     };
     let system = match server.mariadb {
@@ -111,20 +111,20 @@ async fn free_connections(lease: &mut Lease) -> Result<Option<u32>> {
         "SELECT CAST(@@max_connections AS CHAR), CAST(@@max_user_connections AS CHAR), \
          (SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.PROCESSLIST WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1))",
     );
-    let limits = lease.rows(&limits, what).await?;
+    let limits = lease.catalogue(&limits, what).await?;
     let used = lease
-        .rows(&Statement::new("SHOW GLOBAL STATUS LIKE 'Threads_connected'"), what)
+        .catalogue(&Statement::new("SHOW GLOBAL STATUS LIKE 'Threads_connected'"), what)
         .await?;
     let (Some(limits), Some(used)) = (limits.first(), used.first()) else {
         return Ok(None);
     };
     let (server, user, own) = (
-        cell::number(limits, 0)?,
-        cell::number(limits, 1)?,
-        cell::number(limits, 2)?,
+        limits.number(0)?,
+        limits.number(1)?,
+        limits.number(2)?,
     );
     let of_server = server
-        .zip(cell::number(used, 1)?)
+        .zip(used.number(1)?)
         .map(|(limit, used)| limit.saturating_sub(used) + 1);
     let of_user = user
         .filter(|limit| *limit > 0)
@@ -147,9 +147,9 @@ const LISTED: &str = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE, TABLE
                       FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?";
 
 async fn listed(lease: &mut Lease, look: &Statement) -> Result<Vec<Listed>> {
-    let rows = lease.rows(look, "cannot look up the tables").await?;
+    let rows = lease.catalogue(look, "cannot look up the tables").await?;
     let listed = rows.iter().map(|row| {
-        let text = |i| Ok(cell::text(row, i)?.unwrap_or_default());
+        let text = |i| Ok(row.text(i)?.unwrap_or_default());
         let engine = text(3)?.to_ascii_uppercase();
         let kind = match (text(2)?.as_str(), engine.as_str()) {
             ("VIEW" | "SYSTEM VIEW", _) => TableKind::View,
@@ -159,8 +159,8 @@ async fn listed(lease: &mut Lease, look: &Statement) -> Result<Vec<Listed>> {
         Ok(Listed {
             name: TableName::new(text(0)?, text(1)?),
             kind,
-            rows: cell::number(row, 4)?,
-            bytes: cell::number(row, 5)?.unwrap_or_default(),
+            rows: row.number(4)?,
+            bytes: row.number(5)?.unwrap_or_default(),
             logged: engine == "INNODB",
         })
     });

@@ -2,7 +2,6 @@
 
 use sqlextract_model::{KeyColumn, KeyFacts, KeyKind, Result, SourceColumn};
 
-use super::cell;
 use super::connection::Lease;
 use super::sql::Statement;
 
@@ -26,15 +25,15 @@ pub(super) async fn of_table(
          ORDER BY INDEX_NAME, SEQ_IN_INDEX"
     );
     let look = Statement::new(look).bind(schema).bind(table);
-    let rows = lease.rows(&look, "cannot look up the indexes").await?;
+    let rows = lease.catalogue(&look, "cannot look up the indexes").await?;
     let mut parts = Vec::with_capacity(rows.len());
     for row in &rows {
-        let text = |i| Ok(cell::text(row, i)?.unwrap_or_default());
+        let text = |i| Ok(row.text(i)?.unwrap_or_default());
         parts.push(IndexPart {
             index: text(0)?,
             unique: text(1)? == "0",
-            column: cell::text(row, 2)?,
-            whole: cell::text(row, 3)?.is_none(),
+            column: row.text(2)?,
+            whole: row.text(3)?.is_none(),
             ascending: text(4)? == "A",
             tree: text(5)?.eq_ignore_ascii_case("BTREE"),
         });

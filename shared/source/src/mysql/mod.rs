@@ -2,6 +2,7 @@
 
 mod address;
 mod aggregate;
+mod catalogue;
 mod cell;
 mod columns;
 mod connection;

@@ -433,8 +433,12 @@ impl Reader {
                 .push(raw)
                 .map_err(|refusal| self.refused(selected, row, i, position, refusal))?;
         }
+        let in_arrays = pending.fixed_bytes + variable_bytes;
+        if in_arrays > self.limits.row_bytes {
+            self.size(selected, row, pending, position)?;
+        }
         pending.rows += 1;
-        pending.bytes += pending.fixed_bytes + variable_bytes;
+        pending.bytes += in_arrays;
         Ok((5 + pending.decoders.len() + bytes) as u64)
     }
 

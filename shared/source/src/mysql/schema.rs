@@ -20,12 +20,12 @@ pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, colum
     let look =
         "SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
     let look = Statement::new(look).bind(&table.schema).bind(&table.name);
-    let rows = lease.rows(&look, "cannot look up the columns").await?;
+    let rows = lease.catalogue(&look, "cannot look up the columns").await?;
     let mut now = HashMap::new();
     for row in &rows {
         now.insert(
-            cell::text(row, 0)?.unwrap_or_default(),
-            cell::text(row, 1)?.unwrap_or_default(),
+            row.text(0)?.unwrap_or_default(),
+            row.text(1)?.unwrap_or_default(),
         );
     }
     for column in columns.iter().filter(|_| !now.is_empty()) {

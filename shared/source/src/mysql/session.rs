@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result};
-use sqlx::{MySqlConnection, Row};
+use sqlx::mysql::MySqlConnection;
 
-use super::cell;
+use super::catalogue;
 use super::connection::ConnectionId;
 use super::errors::{During, failure};
 use super::sql::Statement;
@@ -105,13 +105,12 @@ fn whole_seconds(duration: Duration) -> u64 {
 pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSettings) -> Result<Server> {
     let what = "cannot set up the session";
     let failed = |e: sqlx::Error| failure(&e, During::Statement, what);
-    let row = Statement::new("SELECT VERSION(), CONNECTION_ID()")
-        .query()?
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    let connection_id = ConnectionId(cell::number(&row, 1)?.unwrap_or_default());
-    let server = Server::of(cell::text(&row, 0)?.unwrap_or_default(), connection_id);
+    let silent = || Failure::new(Code::SourceProtocol, what).because("the server answers with no row");
+    let look = Statement::new("SELECT VERSION(), CONNECTION_ID()");
+    let rows = catalogue::ask(connection, &look).await.map_err(failed)?;
+    let row = rows.first().ok_or_else(silent)?;
+    let connection_id = ConnectionId(row.number(1)?.unwrap_or_default());
+    let server = Server::of(row.text(0)?.unwrap_or_default(), connection_id);
     let settings = settings(&server, wanted);
 
     let assignments: Vec<_> = settings
@@ -147,14 +146,10 @@ pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSetting
         .map(|(name, _)| format!("CAST(@@SESSION.{name} AS CHAR)"))
         .collect();
     let look = Statement::new(format!("SELECT {}", names.join(", ")));
-    let row = look
-        .query()?
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failed)?;
-    debug_assert_eq!(row.len(), expected.len());
+    let rows = catalogue::ask(connection, &look).await.map_err(failed)?;
+    let row = rows.first().ok_or_else(silent)?;
     for (i, (name, value)) in expected.into_iter().enumerate() {
-        let found = cell::text(&row, i)?.unwrap_or_default();
+        let found = row.text(i)?.unwrap_or_default();
         // A switch reads back as a number or as a word.
         let same = found == value || matches!((found.as_str(), value), ("ON", "1") | ("OFF", "0"));
         if !same {

@@ -23,6 +23,22 @@ pub(super) enum Parameter {
     Bytes(Vec<u8>),
 }
 
+impl Parameter {
+    /// Texts as their bytes: no mode of the session ends such a literal early, and none reads it in another character set.
+    fn literal(&self) -> String {
+        match self {
+            Self::Signed(value) => value.to_string(),
+            Self::Unsigned(value) => value.to_string(),
+            Self::Text(value) => format!("_utf8mb4 X'{}'", hexadecimal(value.as_bytes())),
+            Self::Bytes(value) => format!("X'{}'", hexadecimal(value)),
+        }
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Statement {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self {
@@ -49,6 +65,17 @@ impl Statement {
     /// The text, for the driver. This is the one place where it takes text that is not a literal.
     pub(super) fn sql(&self) -> SqlStr {
         AssertSqlSafe(self.text.clone()).into_sql_str()
+    }
+
+    /// The text with every value in the place of its `?`, in forms that no session's settings change.
+    pub(super) fn written_out(&self) -> SqlStr {
+        let mut parts = self.text.split('?');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for (part, parameter) in parts.zip(&self.parameters) {
+            text.push_str(&parameter.literal());
+            text.push_str(part);
+        }
+        AssertSqlSafe(text).into_sql_str()
     }
 
     pub(super) fn arguments(&self) -> Result<MySqlArguments> {

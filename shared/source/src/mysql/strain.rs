@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlextract_model::{Class, Code, Failure, Result, Strain};
-use sqlx::mysql::MySqlRow;
-use sqlx::{Column, Row};
 
-use super::cell;
+use super::catalogue::CatalogueRow;
 use super::connection::{Connections, Lease};
 use super::sql::{MARK, Statement};
 use crate::strain::Seen;
@@ -29,7 +27,7 @@ pub(super) async fn strain(connections: &Arc<Connections>, refused: &Refused) ->
     );
     // A consistent read takes no row lock, so whoever waits for one is somebody else.
     let rows = where_allowed(&mut lease, &row_waits, &refused.transactions).await?;
-    let row_waits = rows.first().map(|row| cell::number(row, 0)).transpose()?.flatten();
+    let row_waits = rows.first().map(|row| row.number(0)).transpose()?.flatten();
     if let (Some(waits), Some(more)) = (&mut seen.lock_waits, row_waits) {
         *waits += more as f64;
     }
@@ -49,7 +47,7 @@ pub(super) async fn strain(connections: &Arc<Connections>, refused: &Refused) ->
 /// which of them wait is not.
 async fn sessions(lease: &mut Lease) -> Result<Seen> {
     let running = Statement::new("SHOW GLOBAL STATUS LIKE 'Threads_running'");
-    let running = lease.rows(&running, WHAT).await?;
+    let running = lease.catalogue(&running, WHAT).await?;
     let ours = format!("ID = CONNECTION_ID() OR INFO LIKE '%{MARK}%'");
     let look = Statement::new(format!(
         "SELECT CAST(COUNT(CASE WHEN {ours} THEN 1 END) AS CHAR), \
@@ -59,13 +57,13 @@ async fn sessions(lease: &mut Lease) -> Result<Seen> {
          CAST(@@max_connections AS CHAR) \
          FROM information_schema.PROCESSLIST WHERE COMMAND <> 'Sleep'"
     ));
-    let listed = lease.rows(&look, WHAT).await?;
+    let listed = lease.catalogue(&look, WHAT).await?;
     let (Some(running), Some(listed)) = (running.first(), listed.first()) else {
         return Ok(Seen::default());
     };
-    let number = |index: usize| cell::number(listed, index);
+    let number = |index: usize| listed.number(index);
     let known = number(0)?.unwrap_or(0) + number(1)?.unwrap_or(0);
-    let working = cell::number(running, 1)?.map(|all| all.saturating_sub(known) as f64);
+    let working = running.number(1)?.map(|all| all.saturating_sub(known) as f64);
     Ok(Seen {
         sessions: working.zip(number(3)?.map(|limit| limit as f64)),
         lock_waits: number(2)?.map(|waits| waits as f64),
@@ -74,11 +72,11 @@ async fn sessions(lease: &mut Lease) -> Result<Seen> {
 }
 
 /// No rows where the user may not ask or the server does not know the question.
-async fn where_allowed(lease: &mut Lease, statement: &Statement, refused: &AtomicBool) -> Result<Vec<MySqlRow>> {
+async fn where_allowed(lease: &mut Lease, statement: &Statement, refused: &AtomicBool) -> Result<Vec<CatalogueRow>> {
     if refused.load(Ordering::Relaxed) {
         return Ok(Vec::new());
     }
-    match lease.rows(statement, WHAT).await {
+    match lease.catalogue(statement, WHAT).await {
         Err(failure) if is_refusal(&failure) => {
             refused.store(true, Ordering::Relaxed);
             Ok(Vec::new())
@@ -93,9 +91,8 @@ fn is_refusal(failure: &Failure) -> bool {
 }
 
 /// Of a server that is a replica itself. NULL means that replication rests.
-fn lag(row: &MySqlRow) -> Result<Option<f64>> {
+fn lag(row: &CatalogueRow) -> Result<Option<f64>> {
     let named = |name: &str| name == "Seconds_Behind_Master" || name == "Seconds_Behind_Source";
-    let index = row.columns().iter().position(|column| named(column.name()));
-    let seconds = index.map(|index| cell::number(row, index)).transpose()?.flatten();
+    let seconds = row.position(named).map(|index| row.number(index)).transpose()?.flatten();
     Ok(seconds.map(|seconds| seconds as f64))
 }

@@ -1,0 +1,55 @@
+//! Questions about the server itself: its catalogue, its status, its sessions.
+//!
+//! They go as plain text, never prepared. MariaDB answers a prepared question about its status or catalogue anew only when
+//! it is prepared anew; and to close what was prepared costs 40 ms, since the server does not answer that and what is sent
+//! next waits until it acknowledges.
+
+use futures_util::TryStreamExt;
+use sqlextract_model::{Code, Failure, Result};
+use sqlx::mysql::{MySqlConnection, MySqlRow};
+use sqlx::{Column, Row};
+
+use super::cell;
+use super::connection::{Lease, answered};
+use super::errors::{During, failure};
+use super::sql::Statement;
+
+/// A row of such an answer: texts, whatever the types.
+#[derive(Debug)]
+pub(super) struct CatalogueRow(MySqlRow);
+
+impl CatalogueRow {
+    pub(super) fn text(&self, index: usize) -> Result<Option<String>> {
+        let text = cell::raw(&self.0, index).map(|raw| String::from_utf8(raw.to_vec()));
+        text.transpose().map_err(|e| {
+            let message = format!("the server's answer cannot be read in column {}", index + 1);
+            Failure::new(Code::SourceProtocol, message).because(e)
+        })
+    }
+
+    /// A number from 0; NULL and anything else is `None`.
+    pub(super) fn number(&self, index: usize) -> Result<Option<u64>> {
+        Ok(self.text(index)?.and_then(|t| t.parse().ok()))
+    }
+
+    /// The place of the first column whose name passes.
+    pub(super) fn position(&self, passes: impl Fn(&str) -> bool) -> Option<usize> {
+        self.0.columns().iter().position(|column| passes(column.name()))
+    }
+}
+
+/// All rows of an answer.
+pub(super) async fn ask(connection: &mut MySqlConnection, question: &Statement) -> sqlx::Result<Vec<CatalogueRow>> {
+    let rows = sqlx::raw_sql(question.written_out()).fetch(connection);
+    rows.map_ok(CatalogueRow).try_collect().await
+}
+
+impl Lease {
+    /// All rows of the answer to a question about the server. After a failure that is not the question's own the lease
+    /// must be dropped.
+    pub(super) async fn catalogue(&mut self, question: &Statement, what: &str) -> Result<Vec<CatalogueRow>> {
+        let limit = self.statement_timeout();
+        let rows = answered(ask(self.connection(), question), limit, what).await?;
+        rows.map_err(|e| failure(&e, During::Statement, what))
+    }
+}
