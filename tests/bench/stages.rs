@@ -8,8 +8,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings};
 use sqlextract_model::{
-    BlockLeaf, Cast, ChunkType, ColumnMapping, Compression, Consistency, Dialect, FileFormat, Format, TableFacts, TableKind,
-    TableName, Wire,
+    BlockLeaf, Cast, ChunkType, ColumnMapping, Compression, Consistency, Dialect, FileFormat, Format, TableFacts,
+    TableKind, TableName, Wire,
 };
 use sqlextract_planning::{PlanOptions, Planner};
 use sqlextract_source::ReadLimits;
@@ -40,12 +40,20 @@ fn columns() -> Vec<ColumnMapping> {
             length: None,
         })
     };
-    of(Wire::Int { bytes: 8 }, ChunkType::Int64, &["orderkey", "partkey", "suppkey"])
-        .chain(of(Wire::Int { bytes: 4 }, ChunkType::Int32, &["linenumber"]))
-        .chain(of(Wire::Decimal, DECIMAL, &["quantity", "price", "discount", "tax"]))
-        .chain(of(Wire::Date, ChunkType::Date, &["shipped", "committed", "received"]))
-        .chain(of(Wire::Text, ChunkType::Text, &["flag", "status", "instruct", "mode", "comment"]))
-        .collect()
+    of(
+        Wire::Int { bytes: 8 },
+        ChunkType::Int64,
+        &["orderkey", "partkey", "suppkey"],
+    )
+    .chain(of(Wire::Int { bytes: 4 }, ChunkType::Int32, &["linenumber"]))
+    .chain(of(Wire::Decimal, DECIMAL, &["quantity", "price", "discount", "tax"]))
+    .chain(of(Wire::Date, ChunkType::Date, &["shipped", "committed", "received"]))
+    .chain(of(
+        Wire::Text,
+        ChunkType::Text,
+        &["flag", "status", "instruct", "mode", "comment"],
+    ))
+    .collect()
 }
 
 /// The messages of a binary COPY of such rows, as a server sends them.
@@ -75,7 +83,13 @@ fn copied() -> Vec<u8> {
         let words = ["DELIVER IN PERSON", "COLLECT COD", "NONE", "TAKE BACK RETURN"];
         let mut comment = String::new();
         let _ = write!(comment, "carefully final deposits {}", row.wrapping_mul(2_654_435_761));
-        for text in ["A", "F", words[row as usize % 4], ["AIR", "TRUCK", "MAIL"][row as usize % 3], &comment] {
+        for text in [
+            "A",
+            "F",
+            words[row as usize % 4],
+            ["AIR", "TRUCK", "MAIL"][row as usize % 3],
+            &comment,
+        ] {
             field(&mut body, text.as_bytes());
         }
         message(&body);

@@ -180,7 +180,9 @@ fn one_two_and_four_extractors_read_at_the_limit_of_their_source_together() {
         while extractors.len() < members {
             extractors.push(fleet.serve("extractor"));
         }
-        eventually("work for all", || extractors.iter().all(|one| rows(std::slice::from_ref(one)) > 0.0));
+        eventually("work for all", || {
+            extractors.iter().all(|one| rows(std::slice::from_ref(one)) > 0.0)
+        });
         read_at_the_limit(&format!("{members} of them"), &extractors);
     }
     store.kill();

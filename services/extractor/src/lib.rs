@@ -24,8 +24,8 @@ use sqlextract_runtime::{
     Gate, Handler, Ports, ProgressSink, RateLimiter, RetryPolicy, Share, Shutdown, Verdict, serve,
 };
 
-pub use encode::Encoding;
 use cancellations::Cancellations;
+pub use encode::Encoding;
 use limits::JobLimiters;
 use long::TakenOver;
 use plans::PlanCache;

@@ -173,7 +173,10 @@ impl Lease {
 
     /// All rows of a small answer. After a failure that is not the statement's own the lease must be dropped.
     pub(super) async fn rows(&mut self, statement: &Statement, what: &str) -> Result<Vec<MySqlRow>> {
-        let rows = statement.query()?.fetch(&mut self.session.connection).try_collect::<Vec<_>>();
+        let rows = statement
+            .query()?
+            .fetch(&mut self.session.connection)
+            .try_collect::<Vec<_>>();
         let rows = answered(rows, self.owner.settings.statement_timeout, what).await?;
         rows.map_err(|e| failure(&e, During::Statement, what))
     }

@@ -118,11 +118,7 @@ async fn free_connections(lease: &mut Lease) -> Result<Option<u32>> {
     let (Some(limits), Some(used)) = (limits.first(), used.first()) else {
         return Ok(None);
     };
-    let (server, user, own) = (
-        limits.number(0)?,
-        limits.number(1)?,
-        limits.number(2)?,
-    );
+    let (server, user, own) = (limits.number(0)?, limits.number(1)?, limits.number(2)?);
     let of_server = server
         .zip(used.number(1)?)
         .map(|(limit, used)| limit.saturating_sub(used) + 1);

@@ -23,10 +23,7 @@ pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, colum
     let rows = lease.catalogue(&look, "cannot look up the columns").await?;
     let mut now = HashMap::new();
     for row in &rows {
-        now.insert(
-            row.text(0)?.unwrap_or_default(),
-            row.text(1)?.unwrap_or_default(),
-        );
+        now.insert(row.text(0)?.unwrap_or_default(), row.text(1)?.unwrap_or_default());
     }
     for column in columns.iter().filter(|_| !now.is_empty()) {
         match now.get(&column.name) {

@@ -93,6 +93,10 @@ fn is_refusal(failure: &Failure) -> bool {
 /// Of a server that is a replica itself. NULL means that replication rests.
 fn lag(row: &CatalogueRow) -> Result<Option<f64>> {
     let named = |name: &str| name == "Seconds_Behind_Master" || name == "Seconds_Behind_Source";
-    let seconds = row.position(named).map(|index| row.number(index)).transpose()?.flatten();
+    let seconds = row
+        .position(named)
+        .map(|index| row.number(index))
+        .transpose()?
+        .flatten();
     Ok(seconds.map(|seconds| seconds as f64))
 }
