@@ -28,6 +28,7 @@ WORKERS = os.environ.get("WORKERS", "2")
 SMALL_JOBS = 30
 BATCHES = int(os.environ.get("BATCHES", "10000"))
 
+ROLES = ["planner", "extractor", "scripter"]
 LATENCY_GOAL_MS, BATCHES_GOAL, LINEITEM_GOAL = 150, 300, 1.10
 
 
@@ -69,7 +70,7 @@ class Fleet:
         self.environment = os.environ | s3.variables()
         self.run("topology", "apply")
         self.services = []
-        for role in ["planner", "extractor", "scripter"]:
+        for role in ROLES:
             with open(folder / f"{role}.log", "w", encoding="utf-8") as log:
                 self.services.append(subprocess.Popen([BINARY, "--config", self.settings, "serve", role],
                                                       env=self.environment, stdout=log, stderr=log))
@@ -107,6 +108,14 @@ class Fleet:
             if last == "completed":
                 return time.monotonic() - began, event["data"]["totals"]
 
+    def cpu_seconds(self):
+        """What each role has spent so far."""
+        spent = {}
+        for role, service in zip(ROLES, self.services):
+            fields = pathlib.Path(f"/proc/{service.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+            spent[role] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return spent
+
     def stop(self):
         self.connection.close()
         for service in self.services:
@@ -138,9 +147,12 @@ def latency(fleet, _):
 
 
 def batches(fleet, _):
+    before = fleet.cpu_seconds()
     seconds, totals = fleet.extract(f"public.small_{BATCHES}", batch_rows=1, consistency="batch")
     rate = totals["batches"] / seconds
     assert totals["rows"] == BATCHES, totals
+    for role, spent in fleet.cpu_seconds().items():
+        print(f"CPU of the {role}: {1000 * (spent - before[role]) / BATCHES:.2f} ms a batch")
     return goal(rate >= BATCHES_GOAL,
                 f"{totals['batches']} batches of one row in {seconds:.1f} s: {rate:.0f} batches/s (goal: {BATCHES_GOAL})")
 

@@ -19,8 +19,6 @@ use crate::cancellations::CANCEL_LOOK;
 /// What is known about a batch before any work.
 #[derive(Debug)]
 struct BatchFacts {
-    /// Looked for from the second try on. A first one that overlooks a record, because the tries were forgotten, is told
-    /// when it creates its own.
     commit: Option<CommitRecord>,
     cancelled: bool,
 }
@@ -98,18 +96,14 @@ impl Extractor {
     async fn facts(&self, records: &JobRecords, message: &BatchMessage, attempts: &mut u32) -> Result<BatchFacts> {
         let id = batch_id(message);
         let counting = self.ports.checkpoint.attempt(&message.job, &id);
-        let (counted, cancelled) = tokio::join!(counting, self.cancellations.look(records));
+        let (counted, commit, cancelled) = tokio::join!(
+            counting,
+            records.commit(&message.segment, message.generation, message.batch),
+            self.cancellations.look(records)
+        );
         *attempts = counted?;
-        let commit = match *attempts {
-            ..=1 => None,
-            _ => {
-                records
-                    .commit(&message.segment, message.generation, message.batch)
-                    .await?
-            }
-        };
         Ok(BatchFacts {
-            commit,
+            commit: commit?,
             cancelled: cancelled?,
         })
     }
