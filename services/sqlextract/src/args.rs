@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sqlextract_model::{ByteSize, Compression, Format, OnLossy, OnSnapshotLost, Platform};
 
+use crate::resource_args::{Auto, ResourceArgs, parse_auto};
 use crate::service_args::ServiceCommand;
 
 const AFTER_HELP: &str = "\
@@ -182,11 +183,6 @@ pub(crate) struct ExtractArgs {
     #[arg(long, env = "SQLEXTRACT_COMPRESSION_LEVEL", value_name = "N")]
     pub(crate) compression_level: Option<i32>,
 
-    /// Batches worked at once. [auto: from cores, memory budget and the source's free connections; fewer while others are
-    /// strained]
-    #[arg(long, env = "SQLEXTRACT_WORKERS", value_name = "N|auto", value_parser = parse_auto::<u16>)]
-    pub(crate) workers: Option<Auto<u16>>,
-
     /// Rows of a batch. [auto: from statistics, aimed at seconds per batch]
     #[arg(long, env = "SQLEXTRACT_BATCH_SIZE", value_name = "ROWS|auto", value_parser = parse_auto::<u64>)]
     pub(crate) batch_size: Option<Auto<u64>>,
@@ -195,25 +191,8 @@ pub(crate) struct ExtractArgs {
     #[arg(long, env = "SQLEXTRACT_CHUNK_SIZE", value_name = "SIZE")]
     pub(crate) chunk_size: Option<ByteSize>,
 
-    /// Hard memory budget for data in flight. [a quarter of the memory, at most 1GB]
-    #[arg(long, env = "SQLEXTRACT_BUFFER_SIZE", value_name = "SIZE")]
-    pub(crate) buffer_size: Option<ByteSize>,
-
-    /// Encode and upload beside reading. [on]
-    #[arg(long, env = "SQLEXTRACT_PARALLEL_WRITE", overrides_with = "no_parallel_write")]
-    pub(crate) parallel_write: bool,
-
-    /// Encode and upload after reading each record batch.
-    #[arg(long)]
-    pub(crate) no_parallel_write: bool,
-
-    /// Limits for the source, per second: rows=N,bytes=SIZE,queries=N.
-    #[arg(long, env = "SQLEXTRACT_RATE_LIMIT", value_name = "LIMITS")]
-    pub(crate) rate_limit: Option<String>,
-
-    /// Connections to the source, all workers together. [from the source]
-    #[arg(long, env = "SQLEXTRACT_MAX_CONNECTIONS", value_name = "N")]
-    pub(crate) max_connections: Option<u32>,
+    #[command(flatten)]
+    pub(crate) resources: ResourceArgs,
 
     /// One instant for the whole job (snapshot), or one per batch. [snapshot where the source can]
     #[arg(long, env = "SQLEXTRACT_CONSISTENCY", value_name = "snapshot|batch", value_parser = parse_consistency)]
@@ -261,22 +240,6 @@ pub(crate) enum ProgressStyle {
     Plain,
     Json,
     None,
-}
-
-/// A number, or `auto`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Auto<N> {
-    Auto,
-    Fixed(N),
-}
-
-impl<N> Auto<N> {
-    pub(crate) fn fixed(self) -> Option<N> {
-        match self {
-            Self::Auto => None,
-            Self::Fixed(n) => Some(n),
-        }
-    }
 }
 
 #[derive(Debug, Args)]
@@ -440,17 +403,6 @@ pub(crate) enum ConfigCommand {
     },
     /// Write the page of error codes.
     Errors,
-}
-
-fn parse_auto<N: std::str::FromStr>(text: &str) -> Result<Auto<N>, String> {
-    match text {
-        "auto" => Ok(Auto::Auto),
-        number => number
-            .replace('_', "")
-            .parse()
-            .map(Auto::Fixed)
-            .map_err(|_| "expected a number or `auto`".to_owned()),
-    }
 }
 
 pub(crate) fn parse_on_lossy(text: &str) -> Result<OnLossy, String> {

@@ -66,7 +66,7 @@ fn choose(args: &ExtractArgs, file: &SettingsFile) -> Result<Chosen> {
         variable,
     )?;
     let output = args.place.output.as_deref().map(|o| placeholders.fill(o));
-    let destination = choose_destination(
+    let mut destination = choose_destination(
         file,
         output.as_deref(),
         args.place.allow_plaintext,
@@ -83,7 +83,8 @@ fn choose(args: &ExtractArgs, file: &SettingsFile) -> Result<Chosen> {
         sqlextract_ingest_sql::check_format(target.platform, request.format)?;
         file.target(target.platform).check(target.platform)?;
     }
-    let tuning = Tuning::choose(args, &file.extract, &source)?;
+    let tuning = Tuning::choose(&args.resources, &file.extract, &source)?;
+    destination.upload_bandwidth = tuning.upload_bandwidth.or(destination.upload_bandwidth);
     let checkpoint = ports::checkpoint_path(&destination, variable)?;
     Ok(Chosen {
         source,
@@ -244,7 +245,7 @@ impl Embedded {
             source: request.source.clone(),
             settings: ExtractorSettings {
                 workers: tuning.workers.ceiling,
-                parallel_write: !args.no_parallel_write,
+                parallel_write: !args.resources.no_parallel_write,
                 encoding: Encoding::Thread,
                 batch_deadline: Duration::from_secs(24 * 3600),
                 retry: retry.clone(),

@@ -18,6 +18,7 @@ mod ports;
 mod replica;
 mod report;
 mod request;
+mod resource_args;
 mod schedule;
 mod serve;
 mod service_args;

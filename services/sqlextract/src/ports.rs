@@ -57,7 +57,13 @@ impl UploadMemory {
 
 pub(crate) async fn open_storage(choice: &DestinationChoice, memory: UploadMemory) -> Result<Arc<dyn Storage>> {
     match &choice.place {
-        Place::Folder(folder) => Ok(Arc::new(LocalStorage::open(folder).await?)),
+        Place::Folder(folder) => {
+            let storage = LocalStorage::open(folder).await?;
+            Ok(Arc::new(match choice.upload_bandwidth {
+                Some(limit) => storage.limited_to(limit),
+                None => storage,
+            }))
+        }
         Place::S3 { bucket, prefix } => {
             let settings = s3_settings(choice, (bucket, prefix), memory);
             Ok(Arc::new(S3Storage::open(settings).await?))
@@ -71,6 +77,7 @@ fn s3_settings(choice: &DestinationChoice, (bucket, prefix): (&str, &str), memor
     settings.multipart_threshold_bytes = memory.threshold_bytes;
     settings.allow_plaintext = choice.allow_plaintext;
     settings.single_writer = choice.single_writer;
+    settings.upload_bytes_per_second = choice.upload_bandwidth;
     settings
 }
 

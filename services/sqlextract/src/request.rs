@@ -6,7 +6,8 @@ use sqlextract_model::{
 };
 use sqlextract_type_mapping::{NamedOverride, parse_override};
 
-use crate::args::{Auto, ExtractArgs, SelectionArgs, parse_target};
+use crate::args::{ExtractArgs, SelectionArgs, parse_target};
+use crate::resource_args::Auto;
 use crate::settings::ExtractEntry;
 
 pub(crate) const DEFAULT_CHUNK_BYTES: u64 = 128_000_000;

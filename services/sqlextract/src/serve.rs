@@ -19,11 +19,11 @@ use sqlextract_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use crate::allowed;
-use crate::args::{Auto, ExtractArgs};
 use crate::extract::CREATED_BY;
 use crate::lead::Leadership;
 use crate::ports::{self, Shared, UploadMemory};
 use crate::replica::{Counting, Reporter};
+use crate::resource_args::{Auto, ResourceArgs};
 use crate::schedule;
 use crate::service_args::{Role, ServeArgs};
 use crate::service_settings::{config, duration};
@@ -186,11 +186,11 @@ impl Service<'_> {
             let source = source.ok_or_else(|| config(format!("extractor.sources: there is no source `{name}`")))?;
             let choice = ports::source_choice(self.file, &name)?;
             let workers = source.workers.or(entry.workers);
-            let args = ExtractArgs {
+            let args = ResourceArgs {
                 workers: workers.map(Auto::Fixed),
                 buffer_size: buffer.map(|whole| ByteSize(whole.0 / names.len() as u64)),
                 rate_limit: source.rate_limit.clone(),
-                ..ExtractArgs::default()
+                ..ResourceArgs::default()
             };
             let tuning = Tuning::choose(&args, &ExtractEntry::default(), &choice)?;
             extracting.push((name, tuning));

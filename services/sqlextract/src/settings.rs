@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use crate::schedule::WindowEntry;
 use crate::service_settings::{
     CheckpointEntry, ExtractorEntry, PlannerEntry, QueueEntry, ScripterEntry, TelemetryEntry,
 };
+use crate::tuning::bandwidth;
 
 /// A secret that does not print.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -101,6 +103,8 @@ pub(crate) struct DestinationEntry {
     pub(crate) allow_plaintext: bool,
     #[serde(default)]
     pub(crate) single_writer: bool,
+    /// Bytes per second, of each process.
+    pub(crate) upload_bandwidth: Option<String>,
 }
 
 /// `[extract]`: defaults for the flags of the same name.
@@ -117,6 +121,7 @@ pub(crate) struct ExtractEntry {
     pub(crate) chunk_size: Option<String>,
     pub(crate) buffer_size: Option<String>,
     pub(crate) rate_limit: Option<String>,
+    pub(crate) upload_bandwidth: Option<String>,
     pub(crate) max_connections: Option<u32>,
 }
 
@@ -135,6 +140,10 @@ impl ExtractEntry {
 
     pub(crate) fn buffer_size(&self) -> Result<Option<ByteSize>> {
         parsed("extract.buffer_size", self.buffer_size.as_deref())
+    }
+
+    pub(crate) fn upload_bandwidth(&self) -> Result<Option<ByteSize>> {
+        parsed("extract.upload_bandwidth", self.upload_bandwidth.as_deref())
     }
 }
 
@@ -313,6 +322,8 @@ pub(crate) struct DestinationChoice {
     pub(crate) place: Place,
     pub(crate) allow_plaintext: bool,
     pub(crate) single_writer: bool,
+    /// Bytes per second, of this process.
+    pub(crate) upload_bandwidth: Option<NonZeroU64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -334,6 +345,10 @@ pub(crate) fn choose_destination(
             place: place(&entry.location)?,
             allow_plaintext: allow_plaintext || entry.allow_plaintext,
             single_writer: single_writer || entry.single_writer,
+            upload_bandwidth: bandwidth(parsed(
+                &format!("destinations.{asked}.upload_bandwidth"),
+                entry.upload_bandwidth.as_deref(),
+            )?)?,
         });
     }
     let place = place(asked)?;
@@ -346,6 +361,7 @@ pub(crate) fn choose_destination(
         place,
         allow_plaintext,
         single_writer,
+        upload_bandwidth: None,
     })
 }
 

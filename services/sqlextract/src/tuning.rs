@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use sqlextract_model::{ByteSize, Code, Failure, Result};
 use sqlextract_runtime::{Machine, MachineLimits, RateLimit};
 
-use crate::args::{Auto, ExtractArgs};
+use crate::resource_args::{Auto, ResourceArgs};
 use crate::settings::{ExtractEntry, Place, SourceChoice};
 use crate::workers::{Workers, is_here};
 
@@ -20,12 +20,14 @@ pub(crate) struct Tuning {
     pub(crate) buffer_bytes: u64,
     pub(crate) max_connections: u32,
     pub(crate) rate_limit: RateLimit,
+    /// Bytes per second to the destination, where the command or `[extract]` limits them.
+    pub(crate) upload_bandwidth: Option<NonZeroU64>,
     pub(crate) upload_part_bytes: usize,
     pub(crate) upload_threshold_bytes: usize,
 }
 
 impl Tuning {
-    pub(crate) fn choose(args: &ExtractArgs, file: &ExtractEntry, source: &SourceChoice) -> Result<Self> {
+    pub(crate) fn choose(args: &ResourceArgs, file: &ExtractEntry, source: &SourceChoice) -> Result<Self> {
         let limits = Machine::new().limits();
         let buffer = args
             .buffer_size
@@ -59,6 +61,7 @@ impl Tuning {
             buffer_bytes: buffer,
             max_connections,
             rate_limit: rate_limit(args.rate_limit.as_deref().or(file.rate_limit.as_deref()))?,
+            upload_bandwidth: bandwidth(args.upload_bandwidth.or(file.upload_bandwidth()?))?,
             upload_part_bytes: uploads.0,
             upload_threshold_bytes: uploads.1,
         })
@@ -102,6 +105,17 @@ fn upload_sizes(buffer: u64, workers: NonZeroUsize) -> (usize, usize) {
 fn default_buffer(limits: MachineLimits) -> u64 {
     let available = limits.memory.unwrap_or(MOST_DEFAULT_BUFFER);
     (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER)
+}
+
+/// Bytes per second, of which there must be some.
+pub(crate) fn bandwidth(size: Option<ByteSize>) -> Result<Option<NonZeroU64>> {
+    let some = |size: ByteSize| {
+        NonZeroU64::new(size.0).ok_or_else(|| {
+            Failure::new(Code::UsageInvalid, "an upload bandwidth of 0 would never end")
+                .remedy("Leave it out for no limit.")
+        })
+    };
+    size.map(some).transpose()
 }
 
 /// Reads `rows=N,bytes=SIZE,queries=N`, per second each.
@@ -160,9 +174,9 @@ mod tests {
 
     #[test]
     fn a_small_budget_gets_few_workers() {
-        let args = ExtractArgs {
+        let args = ResourceArgs {
             buffer_size: Some(ByteSize(32 * MIB)),
-            ..ExtractArgs::default()
+            ..ResourceArgs::default()
         };
         let source = choose_source(&SettingsFile::default(), Some("sqlite://shop.db"), false, |_| None).unwrap();
         let tuning = Tuning::choose(&args, &ExtractEntry::default(), &source).unwrap();

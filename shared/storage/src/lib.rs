@@ -4,6 +4,7 @@
 
 mod key;
 mod local;
+mod pace;
 mod records;
 mod s3;
 #[cfg(feature = "suite")]

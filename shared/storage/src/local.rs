@@ -16,6 +16,7 @@ mod tests;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use sqlextract_model::{Code, Failure, Result};
 
 use crate::key::{check_key, check_prefix};
+use crate::pace::Pace;
 use crate::tally::Tally;
 use crate::{Created, ObjectInfo, Storage, Upload, Uploaded};
 
@@ -36,6 +38,8 @@ use session::{Session, Temporary};
 #[derive(Clone)]
 pub struct LocalStorage {
     place: Arc<Place>,
+    /// Where the bytes of uploads have a limit per second.
+    pace: Option<Arc<Pace>>,
 }
 
 /// The root and what this process keeps there.
@@ -77,7 +81,17 @@ impl LocalStorage {
             folders: Folders::new(root.clone()),
         };
         publish::probe(&place)?;
-        Ok(Self { place: Arc::new(place) })
+        Ok(Self {
+            place: Arc::new(place),
+            pace: None,
+        })
+    }
+
+    /// Writes uploads no faster than so many bytes per second, all of them together.
+    #[must_use]
+    pub fn limited_to(mut self, upload_bytes_per_second: NonZeroU64) -> Self {
+        self.pace = Some(Arc::new(Pace::new(upload_bytes_per_second)));
+        self
     }
 
     /// Runs on a blocking thread with the place at hand. Once begun, it ends even if nobody waits for it any more.
@@ -128,7 +142,7 @@ impl Storage for LocalStorage {
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         check_key(key)?;
         let key = key.to_owned();
-        let place = Arc::clone(&self.place);
+        let (place, pace) = (Arc::clone(&self.place), self.pace.clone());
         let upload = blocking(move || {
             let writing = Writing {
                 temporary: place.session.temporary()?,
@@ -138,6 +152,7 @@ impl Storage for LocalStorage {
             Ok(LocalUpload {
                 place,
                 target,
+                pace,
                 writing: Some(writing),
             })
         });
@@ -227,6 +242,7 @@ fn delete(folders: &Folders, key: &str) -> Result<()> {
 struct LocalUpload {
     place: Arc<Place>,
     target: PathBuf,
+    pace: Option<Arc<Pace>>,
     /// Absent while a write is under way; a write that was cancelled takes it along, and the file with it.
     writing: Option<Writing>,
 }
@@ -252,15 +268,27 @@ impl LocalUpload {
             )
         })
     }
-}
 
-#[async_trait]
-impl Upload for LocalUpload {
-    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+    async fn write_now(&mut self, bytes: Bytes) -> Result<()> {
         let writing = self.take()?;
         let target = self.target.clone();
         let writing = blocking(move || append(writing, &bytes).map_err(|e| failed("write", &target, &e)));
         self.writing = Some(writing.await?);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Upload for LocalUpload {
+    async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
+        let Some(pace) = self.pace.clone() else {
+            return self.write_now(bytes).await;
+        };
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(pace.piece_bytes().min(bytes.len()));
+            pace.admit(piece.len()).await;
+            self.write_now(piece).await?;
+        }
         Ok(())
     }
 

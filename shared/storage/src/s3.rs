@@ -8,6 +8,7 @@ mod bucket;
 mod connect;
 mod examine;
 mod failure;
+mod paced;
 mod probe;
 mod settings;
 mod stale;

@@ -1,6 +1,7 @@
 //! The requests, one method each.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -11,7 +12,9 @@ use sqlextract_model::{Code, Failure, Result};
 
 use super::connect::timeouts;
 use super::failure::{Failed, Intent};
+use super::paced::PacedBodies;
 use crate::key::OWN_SEGMENT;
+use crate::pace::{Pace, Turn};
 use crate::{Created, ObjectInfo};
 
 /// A body is read anew when it breaks off or fails its checksum; the client itself repeats only requests.
@@ -33,6 +36,8 @@ pub(super) struct Bucket {
     pub(super) part_bytes: usize,
     pub(super) threshold_bytes: usize,
     pub(super) creates_only: bool,
+    /// Where the bytes of bodies have a limit per second.
+    pub(super) pace: Option<Arc<Pace>>,
 }
 
 /// What a whole-object write does about an object of the same name.
@@ -60,15 +65,30 @@ impl Bucket {
         format!("s3://{}/{}{key}", self.name, self.prefix)
     }
 
-    /// The configuration of a request that carries a body: more time for more bytes. `None` leaves the client's own,
+    /// The configuration of a request that carries a body: more time for more bytes, and a pace. `None` leaves the client's own,
     /// which costs less to follow.
     pub(super) fn for_body(&self, bytes: u64) -> Option<aws_sdk_s3::config::Builder> {
         let time = self.time_for(bytes);
-        (time > self.request_timeout).then(|| Config::builder().timeout_config(timeouts(time)))
+        let config = || Config::builder().timeout_config(timeouts(time));
+        match &self.pace {
+            // Given with the request, it comes after what the request itself does with its body.
+            Some(pace) => Some(config().interceptor(PacedBodies::new(Arc::clone(pace)))),
+            None => (time > self.request_timeout).then(config),
+        }
     }
 
     fn time_for(&self, bytes: u64) -> Duration {
-        self.request_timeout + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+        let paced = self.pace.as_ref().map_or(Duration::ZERO, |pace| pace.longest(bytes));
+        self.request_timeout + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND) + paced
+    }
+
+    /// Waits until a body may be begun to be sent, where there is a limit: those on their way share it, and each has only
+    /// so much time.
+    pub(super) async fn turn(&self, bytes: u64) -> Option<Turn<'_>> {
+        match &self.pace {
+            Some(pace) => pace.turn(bytes).await,
+            None => None,
+        }
     }
 
     /// Writes a whole object. `Exists` only where the store was asked to decide.
@@ -85,7 +105,10 @@ impl Bucket {
         if let Some(config) = self.for_body(length) {
             sent = sent.config_override(config);
         }
-        let Err(error) = sent.send().await else {
+        let turn = self.turn(length).await;
+        let sent = sent.send().await;
+        drop(turn);
+        let Err(error) = sent else {
             return Ok(Created::New);
         };
         let failed = Failed::new(Intent::Write, format!("cannot write {}", self.shown(key)), error);

@@ -1,6 +1,7 @@
 //! Settings to a client: endpoint, credentials, timeouts, retries.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -23,6 +24,7 @@ use sqlextract_model::{Code, Failure, Result};
 use super::bucket::Bucket;
 use super::failure::chain;
 use super::settings::{Checksum, S3Settings, invalid};
+use crate::pace::Pace;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS: u32 = 6;
@@ -73,6 +75,7 @@ pub(super) async fn connect(settings: &S3Settings) -> Result<Bucket> {
         part_bytes: settings.part_bytes,
         threshold_bytes: settings.multipart_threshold_bytes,
         creates_only: false,
+        pace: settings.upload_bytes_per_second.map(|limit| Arc::new(Pace::new(limit))),
     })
 }
 

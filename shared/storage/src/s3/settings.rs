@@ -1,6 +1,7 @@
 //! How an S3 destination is opened.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result};
@@ -34,6 +35,8 @@ pub struct S3Settings {
     /// Before the second of six attempts, then twice as long each time, up to 20 seconds, less a random share.
     pub first_backoff: Duration,
     pub checksum: Checksum,
+    /// Bytes of bodies that may be sent per second, all uploads together; `None` sends as fast as the network takes them.
+    pub upload_bytes_per_second: Option<NonZeroU64>,
 }
 
 /// Whether requests carry a checksum of their body.
@@ -89,6 +92,7 @@ impl S3Settings {
             request_timeout: Duration::from_secs(30),
             first_backoff: Duration::from_millis(500),
             checksum: Checksum::default(),
+            upload_bytes_per_second: None,
         }
     }
 

@@ -266,7 +266,8 @@ impl Part {
             id,
             number,
         } = self;
-        let config = bucket.for_body(body.len() as u64);
+        let length = body.len() as u64;
+        let config = bucket.for_body(length);
         let request = bucket
             .client
             .upload_part()
@@ -277,7 +278,9 @@ impl Part {
         if let Some(config) = config {
             sending = sending.config_override(config);
         }
+        let turn = bucket.turn(length).await;
         let sent = sending.send().await;
+        drop(turn);
         let message = || format!("cannot send part {number} of {}", bucket.shown(&key));
         // A part that may have arrived changes nothing that anybody sees.
         let part = sent.map_err(|error| Failed::new(Intent::Read, message(), error))?;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod limits;
 mod local;
 mod s3;
 mod s3_faults;
