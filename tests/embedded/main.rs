@@ -9,6 +9,7 @@ mod errors;
 mod fingerprint;
 mod ingest;
 mod kills;
+mod limits;
 mod lineitem;
 mod loading;
 mod memory;

@@ -274,13 +274,21 @@ impl Sink<'_> {
 
 #[async_trait]
 impl RowSink for Sink<'_> {
+    async fn received(&mut self, bytes: u64) -> Result<()> {
+        if let Some(limiter) = &self.job_limiter {
+            limiter.admit(0, bytes).await;
+        }
+        self.limiter.admit(0, bytes).await;
+        Ok(())
+    }
+
     async fn push(&mut self, rows: RecordBatch) -> Result<()> {
         crash_point("while_reading");
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
         if let Some(limiter) = &self.job_limiter {
-            limiter.admit(count, bytes).await;
+            limiter.admit(count, 0).await;
         }
-        self.limiter.admit(count, bytes).await;
+        self.limiter.admit(count, 0).await;
         self.progress
             .rows_read(&self.message.job, &self.message.table, count, bytes);
         if let Some(reserved) = self.admitted.take() {

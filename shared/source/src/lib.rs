@@ -100,9 +100,18 @@ pub struct ReadLimits {
     pub row_bytes: usize,
 }
 
+/// Bytes that are told to a sink at once, about: at a limit that anybody sets, much less than a second's worth.
+const RECEIVED_AT_ONCE: u64 = 128 << 10;
+
 /// Takes record batches; waits while memory or the rate limit does not allow more.
 #[async_trait]
 pub trait RowSink: Send {
+    /// Waits until so many more bytes of rows may come off the source; told as they come, before the record batch that they
+    /// are in. All of them together are the bytes of [`ReadSummary`].
+    async fn received(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     async fn push(&mut self, batch: RecordBatch) -> Result<()>;
 
     /// Waits until a large row may come into memory, and nothing of the rows before it is left there. The record batch

@@ -80,6 +80,7 @@ impl StillSource {
 
 /// What the thread says during a read.
 enum Said {
+    Received(u64),
     Admit(usize),
     Rows(RecordBatch),
     End(Result<ReadSummary>),
@@ -103,6 +104,10 @@ impl Relay {
 
 #[async_trait]
 impl RowSink for Relay {
+    async fn received(&mut self, bytes: u64) -> Result<()> {
+        self.say(Said::Received(bytes)).await
+    }
+
     async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.say(Said::Rows(batch)).await
     }
@@ -209,6 +214,7 @@ impl Source for StillSource {
             let passing = async {
                 match said {
                     Said::End(outcome) => return outcome.map(Some),
+                    Said::Received(bytes) => sink.received(bytes).await?,
                     Said::Rows(rows) => sink.push(rows).await?,
                     Said::Admit(bytes) => sink.admit(bytes).await?,
                 }
@@ -355,6 +361,10 @@ struct FaultySink<'a> {
 
 #[async_trait]
 impl RowSink for FaultySink<'_> {
+    async fn received(&mut self, bytes: u64) -> Result<()> {
+        self.inner.received(bytes).await
+    }
+
     async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.wire.life.pass().await;
         self.wire.delay().await;

@@ -11,6 +11,7 @@ mod decode;
 mod errors;
 mod inspect;
 mod keys;
+mod pending;
 mod probe;
 mod read;
 mod schema;

@@ -19,10 +19,11 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connection::{Connections, Lease, answered};
 use super::decode::{ColumnDecoder, Refusal, printed};
 use super::errors::{During, failure};
+use super::pending::{Pending, Sent};
 use super::select::{Guard, KeyCell, SelectList};
 use super::sql::{MARK, Statement, from, matching};
 use super::{cell, schema};
-use crate::{ReadLimits, ReadRequest, ReadSummary, RowSink};
+use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary, RowSink};
 
 /// How long a reader may go on after it was told to stop, before its connection is cut.
 const GRACE: Duration = Duration::from_secs(2);
@@ -31,13 +32,6 @@ const ROWS_BETWEEN_CHECKS: u64 = 64;
 
 /// Copies of a large row beside the driver's own, by which its admission is larger than the row.
 const OTHER_COPIES: usize = 3;
-
-/// What the task sends. It waits for a word after each.
-enum Sent {
-    Rows(RecordBatch),
-    /// A record batch of so many bytes comes next, which is a large row.
-    Large(usize),
-}
 
 pub(super) async fn read(
     connections: &Arc<Connections>,
@@ -62,6 +56,10 @@ pub(super) async fn read(
     loop {
         let next = async {
             match answered(received.recv(), limit, "the rows do not arrive").await? {
+                Some(Sent::Received(bytes)) => {
+                    sink.received(bytes).await?;
+                    return Ok(true);
+                }
                 Some(Sent::Rows(batch)) => sink.push(batch).await?,
                 Some(Sent::Large(bytes)) => sink.admit(bytes).await?,
                 None => return Ok(false),
@@ -103,7 +101,7 @@ fn moved() -> Failure {
     )
 }
 
-fn stopped() -> Failure {
+pub(super) fn stopped() -> Failure {
     Failure::new(Code::Interrupted, "the read was stopped")
 }
 
@@ -198,17 +196,6 @@ impl Selected {
             parts.join(", ")
         }
     }
-}
-
-/// Rows that are not yet pushed.
-struct Pending {
-    decoders: Vec<ColumnDecoder>,
-    rows: usize,
-    bytes: usize,
-    /// Of every row.
-    fixed_bytes: usize,
-    /// Positions of the columns whose values add their own bytes.
-    variable: Vec<usize>,
 }
 
 impl Reader {
@@ -333,7 +320,12 @@ impl Reader {
                     self.flush(pending, batches, acknowledged).await?;
                 }
             }
-            summary.bytes += self.decode(&self.rows, &row, pending, summary.rows)?;
+            let received = self.decode(&self.rows, &row, pending, summary.rows)?;
+            summary.bytes += received;
+            pending.received += received;
+            if pending.received >= RECEIVED_AT_ONCE {
+                pending.tell(batches).await?;
+            }
             summary.rows += 1;
             if pending.bytes >= self.limits.record_batch_bytes || pending.rows >= self.limits.record_batch_rows {
                 self.flush(pending, batches, acknowledged).await?;
@@ -368,7 +360,8 @@ impl Reader {
             if let Size::LeftOut(bytes) = self.size(large, &row, &pending, summary.rows)? {
                 return Err(self.too_large(large, &row, 0, bytes as u64, summary.rows));
             }
-            summary.bytes += self.decode(large, &row, &mut pending, summary.rows)?;
+            pending.received = self.decode(large, &row, &mut pending, summary.rows)?;
+            summary.bytes += pending.received;
             summary.rows += 1;
             drop(row);
             self.flush(&mut pending, batches, acknowledged).await?;
@@ -397,6 +390,7 @@ impl Reader {
             decoders,
             rows: 0,
             bytes: 0,
+            received: 0,
             fixed_bytes,
             variable,
         })
@@ -415,6 +409,7 @@ impl Reader {
         let batch = batch.map_err(|e| Failure::new(Code::Defect, "the columns make no record batch").because(e))?;
         pending.rows = 0;
         pending.bytes = 0;
+        pending.tell(batches).await?;
         batches.send(Sent::Rows(batch)).await.map_err(|_| stopped())?;
         acknowledged.recv().await.ok_or_else(stopped)
     }

@@ -14,7 +14,7 @@ use super::copy::{CopyDecoder, Progress};
 use super::session::Session;
 use super::wire::{self, CopyOut, Slice};
 use super::{PostgresSource, errors, sql};
-use crate::{ReadRequest, ReadSummary, RowSink};
+use crate::{RECEIVED_AT_ONCE, ReadRequest, ReadSummary, RowSink};
 
 /// Of each row's message, its tag and its length.
 const MESSAGE_HEADER_BYTES: u64 = 5;
@@ -41,6 +41,7 @@ pub(super) async fn read(
         request,
         doing: format!("cannot read {}", request.table),
         bytes: 0,
+        told: 0,
         silence: source.statement_timeout.saturating_add(SILENCE),
     };
     let mut session = unless_cancelled(
@@ -117,6 +118,8 @@ struct Reader<'a> {
     doing: String,
     /// Of rows, off the wire.
     bytes: u64,
+    /// How many of them the sink was told.
+    told: u64,
     silence: Duration,
 }
 
@@ -150,7 +153,12 @@ impl Reader<'_> {
         };
         let mut rows = unless_cancelled(request.cancel, begun).await?;
         loop {
-            match self.next(&mut rows).await? {
+            let turn = self.next(&mut rows).await?;
+            let more = self.bytes - std::mem::replace(&mut self.told, self.bytes);
+            if more > 0 {
+                unless_cancelled(request.cancel, sink.received(more)).await?;
+            }
+            match turn {
                 Turn::End => return Ok(()),
                 Turn::Paused => {}
                 Turn::BatchFull => self.push_pending(sink).await?,
@@ -195,6 +203,9 @@ impl Reader<'_> {
             self.bytes += used as u64 - MESSAGE_HEADER_BYTES * (self.decoder.rows() - decoded);
             if progress == Progress::BatchFull {
                 return Poll::Ready(Ok(Turn::BatchFull));
+            }
+            if self.bytes - self.told >= RECEIVED_AT_ONCE {
+                return Poll::Ready(Ok(Turn::Paused));
             }
             let slice = match ready!(rows.poll_slice(context)) {
                 None => return Poll::Ready(Ok(Turn::End)),

@@ -177,6 +177,7 @@ impl Source for SqliteSource {
             }));
             while let Some(sent) = batches.recv().await {
                 match sent {
+                    Sent::Received(bytes) => sink.received(bytes).await?,
                     Sent::Rows(batch) => sink.push(batch).await?,
                     Sent::Large { bytes, admitted } => {
                         sink.admit(bytes).await?;

@@ -20,7 +20,7 @@ use super::decode::Cells;
 use super::failure::failure;
 use super::show::{literal, shown, size};
 use super::sql::{Rows, Statement, check_foreign_sql};
-use crate::{ReadLimits, ReadRequest, ReadSummary};
+use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary};
 
 /// Steps of SQLite's machine between two looks at the clock and the cancellation: a fraction of a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
@@ -30,6 +30,8 @@ const OTHER_COPIES: usize = 3;
 
 /// What the thread sends.
 pub(super) enum Sent {
+    /// So many more bytes were read.
+    Received(u64),
     Rows(RecordBatch),
     /// A record batch of so many bytes comes next, which ends with a large row.
     Large {
@@ -43,6 +45,8 @@ pub(super) enum Sent {
 struct Held {
     rows: usize,
     bytes: usize,
+    /// Not told yet.
+    received: u64,
     /// The last of them is large: it waits for no others.
     is_admitted: bool,
 }
@@ -125,14 +129,18 @@ impl Job {
             summary.bytes += row_bytes as u64;
             held.rows += 1;
             held.bytes += row_bytes;
+            held.received += row_bytes as u64;
+            if held.received >= RECEIVED_AT_ONCE {
+                tell(batches, clock, std::mem::take(&mut held.received))?;
+            }
             let is_full = held.bytes >= self.limits.record_batch_bytes || held.rows >= self.limits.record_batch_rows;
             if is_full || held.is_admitted {
-                self.send(batches, clock, held.rows)?;
+                self.send(batches, clock, &held)?;
                 held = Held::default();
             }
         }
         if held.rows > 0 {
-            self.send(batches, clock, held.rows)?;
+            self.send(batches, clock, &held)?;
         }
         Ok(summary)
     }
@@ -223,15 +231,13 @@ impl Job {
         parts.join(", ")
     }
 
-    fn send(&mut self, batches: &mpsc::Sender<Sent>, clock: &Clock, rows: usize) -> Result<()> {
+    fn send(&mut self, batches: &mpsc::Sender<Sent>, clock: &Clock, held: &Held) -> Result<()> {
+        tell(batches, clock, held.received)?;
         let columns: Vec<ArrayRef> = self.columns.iter_mut().map(Cells::finish).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let options = RecordBatchOptions::new().with_row_count(Some(held.rows));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
             .map_err(|error| Failure::new(Code::Defect, "the columns of a record batch differ").because(error))?;
-        let began = Instant::now();
-        let sent = batches.blocking_send(Sent::Rows(batch));
-        clock.pause(began.elapsed());
-        sent.map_err(|_| stopped())
+        pass(batches, clock, Sent::Rows(batch))
     }
 }
 
@@ -244,6 +250,19 @@ fn largest_row(limits: ReadLimits) -> usize {
 fn cell<'a>(row: &'a Row<'_>, at: usize) -> Result<ValueRef<'a>> {
     row.get_ref(at)
         .map_err(|error| failure(&error, Code::Defect, "give a cell"))
+}
+
+/// Tells what was read.
+fn tell(batches: &mpsc::Sender<Sent>, clock: &Clock, received: u64) -> Result<()> {
+    pass(batches, clock, Sent::Received(received))
+}
+
+/// Sends; the wait for the receiver is not the statement's time.
+fn pass(batches: &mpsc::Sender<Sent>, clock: &Clock, sent: Sent) -> Result<()> {
+    let began = Instant::now();
+    let taken = batches.blocking_send(sent);
+    clock.pause(began.elapsed());
+    taken.map_err(|_| stopped())
 }
 
 /// Waits until a record batch with a large row is admitted.

@@ -169,6 +169,8 @@ impl Row {
 /// Keeps every row and counts those that come twice.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
+    /// Bytes that were told as they came.
+    pub(super) received: u64,
     pub(super) rows: BTreeMap<i64, Row>,
     pub(super) count: u64,
     pub(super) pushes: usize,
@@ -199,6 +201,11 @@ impl Taken {
 
 #[async_trait]
 impl RowSink for Taken {
+    async fn received(&mut self, bytes: u64) -> Result<()> {
+        self.received += bytes;
+        Ok(())
+    }
+
     async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.add(&batch);
         Ok(())

@@ -108,12 +108,14 @@ pub async fn a_row_beyond_its_limit_is_refused(source: &dyn Source, fixture: &Fi
     assert_eq!(fixture.read(source, &Range::All, None).await.rows, fixture.rows());
 }
 
-/// Keeps the summary's type in the suite's contract: rows pushed, bytes off the wire.
+/// Keeps the summary's type in the suite's contract: rows pushed, bytes off the wire, of which the sink hears in time.
 pub async fn a_summary_counts_rows_and_bytes(source: &dyn Source, fixture: &Fixture) {
     let cancel = CancellationToken::new();
-    let summary: ReadSummary = within(source.read(fixture.request(&Range::All, &cancel), &mut Taken::default()))
+    let mut taken = Taken::default();
+    let summary: ReadSummary = within(source.read(fixture.request(&Range::All, &cancel), &mut taken))
         .await
         .expect("rows are read");
     assert_eq!(summary.rows, fixture.rows().len() as u64);
     assert!(summary.bytes > 8 * summary.rows, "{summary:?}");
+    assert_eq!(taken.received, summary.bytes);
 }
