@@ -4,10 +4,13 @@
 //! linked to its name, which the file system refuses when the name is taken; the folder is synced before anybody is
 //! told. Symbolic links below the root are never followed.
 
+mod disk;
 mod failure;
 mod folders;
 mod publish;
 mod session;
+mod space;
+mod upload;
 mod walk;
 
 #[cfg(test)]
@@ -15,24 +18,27 @@ mod tests;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::num::NonZeroU64;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use sqlextract_model::{Code, Failure, Result};
+use tokio::sync::Semaphore;
 
 use crate::key::{check_key, check_prefix};
 use crate::pace::Pace;
-use crate::tally::Tally;
-use crate::{Created, ObjectInfo, Storage, Upload, Uploaded};
+use crate::{Created, ObjectInfo, Storage, Upload};
 
+use disk::{Disk, Habit};
 use failure::failed;
 use folders::Folders;
-use session::{Session, Temporary};
+use session::Session;
+use space::Space;
+use upload::{LocalUpload, Writing};
 
 /// Storage in a local folder. Cheap to clone; all blocking work runs on the runtime's blocking threads.
 #[derive(Clone)]
@@ -47,6 +53,10 @@ struct Place {
     location: String,
     folders: Folders,
     session: Session,
+    space: Arc<Space>,
+    habit: Habit,
+    /// For uploads that write, where the disk takes only some at once.
+    turns: Option<Arc<Semaphore>>,
 }
 
 impl fmt::Debug for LocalStorage {
@@ -60,10 +70,11 @@ impl LocalStorage {
     /// which create-only writes need. Removes what dead processes left unfinished.
     pub async fn open(root: &Path) -> Result<Self> {
         let root = root.to_owned();
-        blocking(move || Self::open_now(&root)).await
+        blocking(move || Self::open_now(&root, Path::new("/sys"))).await
     }
 
-    fn open_now(root: &Path) -> Result<Self> {
+    /// `sys` is where Linux tells about devices.
+    fn open_now(root: &Path, sys: &Path) -> Result<Self> {
         std::fs::create_dir_all(root).map_err(|e| failed("make the output folder", root, &e))?;
         let root = root
             .canonicalize()
@@ -75,8 +86,14 @@ impl LocalStorage {
                 format!("the output folder {shown} is not valid UTF-8"),
             )
         })?;
+        let disk = Disk::read(sys, &root);
+        tracing::info!("output {location}: {}", disk.as_str());
+        let habit = disk.habit();
         let place = Place {
             location: location.to_owned(),
+            space: Space::of(&root),
+            habit,
+            turns: habit.writers.map(|writers| Arc::new(Semaphore::new(writers))),
             session: Session::open(&root)?,
             folders: Folders::new(root.clone()),
         };
@@ -144,17 +161,10 @@ impl Storage for LocalStorage {
         let key = key.to_owned();
         let (place, pace) = (Arc::clone(&self.place), self.pace.clone());
         let upload = blocking(move || {
-            let writing = Writing {
-                temporary: place.session.temporary()?,
-                tally: Tally::default(),
-            };
             let target = place.folders.target(&key)?;
-            Ok(LocalUpload {
-                place,
-                target,
-                pace,
-                writing: Some(writing),
-            })
+            let claim = place.space.claim(&target)?;
+            let writing = Writing::new(place.session.temporary()?, claim);
+            Ok(LocalUpload::new(place, target, pace, writing))
         });
         Ok(Box::new(upload.await?))
     }
@@ -237,89 +247,4 @@ fn delete(folders: &Folders, key: &str) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(failed("delete", &path, &e)),
         _ => Ok(()),
     }
-}
-
-struct LocalUpload {
-    place: Arc<Place>,
-    target: PathBuf,
-    pace: Option<Arc<Pace>>,
-    /// Absent while a write is under way; a write that was cancelled takes it along, and the file with it.
-    writing: Option<Writing>,
-}
-
-struct Writing {
-    temporary: Temporary,
-    tally: Tally,
-}
-
-impl fmt::Debug for LocalUpload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LocalUpload").field(&self.target).finish()
-    }
-}
-
-impl LocalUpload {
-    fn take(&mut self) -> Result<Writing> {
-        self.writing.take().ok_or_else(|| {
-            let shown = self.target.display();
-            Failure::new(
-                Code::StorageRejected,
-                format!("the upload of {shown} has failed before"),
-            )
-        })
-    }
-
-    async fn write_now(&mut self, bytes: Bytes) -> Result<()> {
-        let writing = self.take()?;
-        let target = self.target.clone();
-        let writing = blocking(move || append(writing, &bytes).map_err(|e| failed("write", &target, &e)));
-        self.writing = Some(writing.await?);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Upload for LocalUpload {
-    async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
-        let Some(pace) = self.pace.clone() else {
-            return self.write_now(bytes).await;
-        };
-        while !bytes.is_empty() {
-            let piece = bytes.split_to(pace.piece_bytes().min(bytes.len()));
-            pace.admit(piece.len()).await;
-            self.write_now(piece).await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self: Box<Self>) -> Result<Uploaded> {
-        let Writing { temporary, tally } = self.take()?;
-        let Self { place, target, .. } = *self;
-        blocking(move || {
-            temporary.sync(&target)?;
-            match publish::link(&place, temporary, &target)? {
-                Created::New => Ok(tally.finish()),
-                Created::Exists => Err(Failure::new(
-                    Code::StorageForeign,
-                    format!("{} exists already and is not from this attempt", target.display()),
-                )),
-            }
-        })
-        .await
-    }
-
-    async fn abort(mut self: Box<Self>) -> Result<()> {
-        let writing = self.writing.take();
-        blocking(move || {
-            drop(writing);
-            Ok(())
-        })
-        .await
-    }
-}
-
-fn append(mut writing: Writing, bytes: &[u8]) -> std::io::Result<Writing> {
-    writing.temporary.file().write_all(bytes)?;
-    writing.tally.add(bytes);
-    Ok(writing)
 }
