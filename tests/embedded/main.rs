@@ -24,6 +24,7 @@ mod s3;
 mod scripts;
 mod space;
 mod terminal;
+mod threads;
 mod types;
 mod verify;
 mod workers;

@@ -76,7 +76,10 @@ fn a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room() {
         assert!(told.contains("[storage_full]") && told.contains("hint: "), "{told}");
         assert!(told.contains(output), "the file is named: {told}");
         let room = told.contains(" bytes) free, and ") && told.contains(" bytes) are needed to write ");
-        assert!(room, "what is free and what is needed is told, before the disk is full: {told}");
+        assert!(
+            room,
+            "what is free and what is needed is told, before the disk is full: {told}"
+        );
         assert!(
             !told.contains("early=") && !told.contains("empty="),
             "something half-made: {told}"

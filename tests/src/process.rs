@@ -189,6 +189,31 @@ impl Running {
         !ended
     }
 
+    /// What the system lists for each of its threads, now.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        // A thread may end before its file is read, and the process may have ended.
+        let tasks = tasks.into_iter().flatten().flatten();
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok())
+            .collect()
+    }
+
+    /// The niceness of each of its threads, now.
+    pub fn niceness(&self) -> Vec<i32> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let tasks = tasks.into_iter().flatten().flatten();
+        let of_task = |stat: String| {
+            // The name of the program is in parentheses and may hold anything.
+            let fields = stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse();
+            fields.ok()
+        };
+        tasks
+            .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
+            .filter_map(of_task)
+            .collect()
+    }
+
     /// Sends a signal, given as `kill` takes it.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);

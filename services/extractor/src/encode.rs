@@ -1,17 +1,20 @@
 //! The encoding stage: record batches become chunks, on a thread or within the batch's task.
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
 use sqlextract_encoding::{Aggregator, ChunkEncoder};
 use sqlextract_model::{Code, ColumnAggregate, Failure, Result};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::threads::EncodingThreads;
 use crate::upload::Encoded;
 
 /// Where encoding runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Encoding {
     /// On a thread of its own, beside reading and uploading.
-    Thread,
+    Thread(Arc<EncodingThreads>),
     /// Within the batch's task, so that the same events always take the same course. What one record batch yields is
     /// held until the uploader has taken it.
     Task,
@@ -46,15 +49,12 @@ impl Encode {
     /// Runs until the last row is in. Where another stage has failed it never ends: that error is the one to tell.
     pub(crate) async fn run(
         self,
-        on: Encoding,
+        on: &Encoding,
         fed: mpsc::Receiver<Fed>,
         encoded: mpsc::Sender<Encoded>,
     ) -> Result<Vec<ColumnAggregate>> {
         let ended = match on {
-            Encoding::Thread => {
-                let ended = tokio::task::spawn_blocking(move || self.on_thread(fed, &encoded)).await;
-                ended.unwrap_or_else(|panic| Err(Failure::new(Code::Defect, "encoding panicked").because(panic)))
-            }
+            Encoding::Thread(threads) => threads.run(move || self.on_thread(fed, &encoded)).await,
             Encoding::Task => self.within_task(fed, encoded).await,
         };
         match ended {

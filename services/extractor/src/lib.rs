@@ -11,6 +11,7 @@ mod limits;
 mod long;
 mod pipeline;
 mod plans;
+mod threads;
 mod upload;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use encode::Encoding;
 use limits::JobLimiters;
 use long::TakenOver;
 use plans::PlanCache;
+pub use threads::EncodingThreads;
 
 /// What an operator may set.
 #[derive(Debug, Clone)]

@@ -142,7 +142,7 @@ impl Extractor {
         let done = tokio::time::timeout(self.deadline(message), async {
             tokio::try_join!(
                 self.read(message, plan, batch, shares, (&mut sink, stop)),
-                encoding.run(self.settings.encoding, fed, encoded_out),
+                encoding.run(&self.settings.encoding, fed, encoded_out),
                 uploader.run(encoded)
             )
         });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlextract_checkpoint::Checkpoint;
-use sqlextract_extractor::{Encoding, Extractor, ExtractorParts, ExtractorSettings};
+use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{
     Code, Event, EventData, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result,
 };
@@ -28,7 +28,7 @@ use crate::request::{self, Placeholders};
 use crate::schedule;
 use crate::settings::{DestinationChoice, SettingsFile, SourceChoice, choose_destination, choose_source};
 use crate::summary::Summary;
-use crate::tuning::Tuning;
+use crate::tuning::{Tuning, encoding};
 use crate::view::View;
 
 /// What manifests and chunks say about their maker.
@@ -246,7 +246,7 @@ impl Embedded {
             settings: ExtractorSettings {
                 workers: tuning.workers.ceiling,
                 parallel_write: !args.resources.no_parallel_write,
-                encoding: Encoding::Thread,
+                encoding: encoding(tuning.pin_encoding)?,
                 batch_deadline: Duration::from_secs(24 * 3600),
                 retry: retry.clone(),
                 created_by: CREATED_BY.to_owned(),

@@ -44,6 +44,9 @@ use report::Failures;
 use service_args::ServiceCommand;
 use settings::SettingsFile;
 
+/// As `nice` has it without being told how much.
+const BACKGROUND_NICENESS: i32 = 10;
+
 /// Gives freed memory back to the system. The C library's allocator keeps large values where it likes after the first
 /// few, so that the budget for data in flight would bound what is used but not what the process holds.
 #[global_allocator]
@@ -58,6 +61,9 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
+    if is_background(&cli.command) {
+        yield_to_others();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -70,6 +76,20 @@ fn main() -> ExitCode {
     // A thread that is still blocked in a database call must not hold the process.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Work that nobody waits for as for an extraction: it looks at what is there, or sweeps.
+fn is_background(command: &Command) -> bool {
+    matches!(command, Command::Verify(_) | Command::Service(ServiceCommand::Gc(_)))
+}
+
+/// Lets others have the processors first. Threads that are started later follow the one that calls; who was started
+/// nicer stays so, and where the system refuses, the work goes on as it is.
+fn yield_to_others() {
+    let own = rustix::process::getpriority_process(None).unwrap_or_default();
+    if own < BACKGROUND_NICENESS {
+        let _ = rustix::process::setpriority_process(None, BACKGROUND_NICENESS);
+    }
 }
 
 async fn run(cli: Cli) -> u8 {

@@ -22,6 +22,10 @@ pub(crate) struct ResourceArgs {
     #[arg(long)]
     pub(crate) no_parallel_write: bool,
 
+    /// Keep each thread that encodes on one processor. [off: the system moves them]
+    #[arg(long, env = "SQLEXTRACT_PIN_ENCODING")]
+    pub(crate) pin_encoding: bool,
+
     /// Limits for the source, per second: rows=N,bytes=SIZE,queries=N; bytes as they come from the source.
     #[arg(long, env = "SQLEXTRACT_RATE_LIMIT", value_name = "LIMITS")]
     pub(crate) rate_limit: Option<String>,

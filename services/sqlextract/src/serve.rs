@@ -29,7 +29,7 @@ use crate::service_args::{Role, ServeArgs};
 use crate::service_settings::{config, duration};
 use crate::settings::{ExtractEntry, SettingsFile};
 use crate::standing::Standing;
-use crate::tuning::{Tuning, rate_limit};
+use crate::tuning::{Tuning, encoding, rate_limit};
 
 const DEFAULT_GRACE: Duration = Duration::from_secs(60);
 const DEFAULT_BATCH_DEADLINE: Duration = Duration::from_secs(20 * 60);
@@ -110,9 +110,10 @@ impl Service<'_> {
             let memory = MemoryBudget::new(tuning.buffer_bytes);
             self.standing.holds(memory.clone());
             let mut shares = memory.shares(workers_of(&extracting));
+            let encoding = encoding(self.file.extractor.pin_encoding)?;
             for (source, tuning) in &extracting {
                 let own = shares.split_off(shares.len() - tuning.workers.parts().get());
-                self.start_extractor((source, tuning), (&memory, own), &shared, &destinations)?;
+                self.start_extractor((source, tuning), (&memory, own, &encoding), &shared, &destinations)?;
             }
         }
         if role.scripts() {
@@ -208,7 +209,7 @@ impl Service<'_> {
     fn start_extractor(
         &self,
         (source, tuning): (&str, &Tuning),
-        (memory, shares): (&MemoryBudget, Vec<Share>),
+        (memory, shares, encoding): (&MemoryBudget, Vec<Share>, &Encoding),
         shared: &Shared,
         destinations: &BTreeMap<String, Arc<dyn Storage>>,
     ) -> Result<()> {
@@ -244,7 +245,7 @@ impl Service<'_> {
             settings: ExtractorSettings {
                 workers: tuning.workers.ceiling,
                 parallel_write: true,
-                encoding: Encoding::Thread,
+                encoding: encoding.clone(),
                 batch_deadline: self.batch_deadline()?,
                 retry,
                 created_by: CREATED_BY.to_owned(),

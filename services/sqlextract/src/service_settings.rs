@@ -60,6 +60,8 @@ pub(crate) struct ExtractorEntry {
     pub(crate) sources: Option<Vec<String>>,
     pub(crate) workers: Option<u16>,
     pub(crate) buffer_size: Option<String>,
+    #[serde(default)]
+    pub(crate) pin_encoding: bool,
     pub(crate) batch_deadline: Option<String>,
     pub(crate) max_attempts: Option<u32>,
 }

@@ -121,6 +121,8 @@ pub(crate) struct ExtractEntry {
     pub(crate) chunk_size: Option<String>,
     pub(crate) buffer_size: Option<String>,
     pub(crate) rate_limit: Option<String>,
+    #[serde(default)]
+    pub(crate) pin_encoding: bool,
     pub(crate) upload_bandwidth: Option<String>,
     pub(crate) max_connections: Option<u32>,
 }

@@ -7,7 +7,7 @@ use sqlextract_ingest_sql::TargetOptions;
 use crate::settings::SettingsFile;
 
 /// A key, its default as text, and whether its value is secret.
-const KEYS: [(&str, &str, bool); 13] = [
+const KEYS: [(&str, &str, bool); 14] = [
     ("source", "", true),
     ("output", "./sqlextract-out", false),
     ("format", "parquet", false),
@@ -18,6 +18,7 @@ const KEYS: [(&str, &str, bool); 13] = [
     ("chunk_size", "128MB", false),
     ("buffer_size", "a quarter of the memory, at most 1GB", false),
     ("rate_limit", "none", false),
+    ("pin_encoding", "false", false),
     ("upload_bandwidth", "none", false),
     ("max_connections", "from the source", false),
     ("consistency", "snapshot where the source can", false),
@@ -79,6 +80,7 @@ fn in_file(file: &SettingsFile, key: &str) -> Option<String> {
         "chunk_size" => entry.chunk_size.clone(),
         "buffer_size" => entry.buffer_size.clone(),
         "rate_limit" => entry.rate_limit.clone(),
+        "pin_encoding" => entry.pin_encoding.then(|| "true".to_owned()),
         "upload_bandwidth" => entry.upload_bandwidth.clone(),
         "max_connections" => entry.max_connections.map(|n| n.to_string()),
         _ => None,

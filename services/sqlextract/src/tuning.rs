@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use sqlextract_extractor::{Encoding, EncodingThreads};
 use sqlextract_model::{ByteSize, Code, Failure, Result};
 use sqlextract_runtime::{Machine, MachineLimits, RateLimit};
 
@@ -20,6 +21,8 @@ pub(crate) struct Tuning {
     pub(crate) buffer_bytes: u64,
     pub(crate) max_connections: u32,
     pub(crate) rate_limit: RateLimit,
+    /// Each encoding thread stays on one processor.
+    pub(crate) pin_encoding: bool,
     /// Bytes per second to the destination, where the command or `[extract]` limits them.
     pub(crate) upload_bandwidth: Option<NonZeroU64>,
     pub(crate) upload_part_bytes: usize,
@@ -61,6 +64,7 @@ impl Tuning {
             buffer_bytes: buffer,
             max_connections,
             rate_limit: rate_limit(args.rate_limit.as_deref().or(file.rate_limit.as_deref()))?,
+            pin_encoding: args.pin_encoding || file.pin_encoding,
             upload_bandwidth: bandwidth(args.upload_bandwidth.or(file.upload_bandwidth()?))?,
             upload_part_bytes: uploads.0,
             upload_threshold_bytes: uploads.1,
@@ -91,6 +95,16 @@ impl Tuning {
     pub(crate) fn rate_limited(&self) -> bool {
         self.rate_limit != RateLimit::default()
     }
+}
+
+/// Threads for encoding, pinned by choice.
+pub(crate) fn encoding(pin: bool) -> Result<Encoding> {
+    let threads = if pin {
+        EncodingThreads::pinned()?
+    } else {
+        EncodingThreads::free()
+    };
+    Ok(Encoding::Thread(threads))
 }
 
 /// Bytes of a part of an upload, and those from which a chunk is uploaded in parts.
