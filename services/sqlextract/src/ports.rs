@@ -19,12 +19,16 @@ use crate::settings::{DestinationChoice, Place, SettingsFile, SourceChoice, choo
 /// Messages that a queue of this process holds at most.
 const QUEUE_MESSAGES: usize = 4096;
 
+/// Shorter than what most firewalls and poolers take for dead, and longer than a pause between batches.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub(crate) async fn open_source(choice: &SourceChoice, max_connections: u32) -> Result<Arc<dyn Source>> {
     let settings = SourceSettings {
         url: choice.url.expose().to_owned(),
         allow_plaintext: choice.allow_plaintext,
         max_connections,
         connect_timeout: Duration::from_secs(15),
+        idle_timeout: IDLE_TIMEOUT,
         lock_timeout: Duration::from_secs(30),
         statement_timeout: match choice.allow_long_batches {
             true => Duration::from_secs(24 * 3600),

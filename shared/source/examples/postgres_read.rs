@@ -52,6 +52,7 @@ async fn main() -> Result<()> {
         allow_plaintext: false,
         max_connections: 3,
         connect_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
         lock_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(600),
     })

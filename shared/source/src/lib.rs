@@ -2,6 +2,7 @@
 
 mod mysql;
 mod postgres;
+mod resting;
 mod sqlite;
 mod strain;
 #[cfg(feature = "suite")]
@@ -34,6 +35,8 @@ pub struct SourceSettings {
     /// Connections at once, all uses together.
     pub max_connections: u32,
     pub connect_timeout: Duration,
+    /// Connections that nobody has used for so long are closed; with SQLite, which has no server to relieve, they stay.
+    pub idle_timeout: Duration,
     /// Longest wait for a lock of somebody else.
     pub lock_timeout: Duration,
     /// Longest statement.

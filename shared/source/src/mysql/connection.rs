@@ -1,6 +1,6 @@
 //! Connections: never more than allowed, each pinned and verified, none reused unless its last answer was read to the end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -8,13 +8,14 @@ use sqlextract_model::{Code, Failure, Result};
 use sqlx::mysql::{MySqlRow, MySqlStatement};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::address::Address;
 use super::errors::{During, failure};
 use super::session::{self, Server};
 use super::sql::Statement;
 use crate::SourceSettings;
+use crate::resting::Resting;
 
 /// An answer may come this much later than the server's own limit for the statement.
 const ANSWER_MARGIN: Duration = Duration::from_secs(15);
@@ -26,7 +27,14 @@ pub(super) struct Connections {
     pub(super) settings: SourceSettings,
     permits: Arc<Semaphore>,
     /// Open and unused; never more than there are free permits.
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    sessions: Resting<Session>,
+    /// Somebody closes those that have rested for too long.
+    watched: bool,
 }
 
 #[derive(Debug)]
@@ -113,7 +121,32 @@ impl Connections {
     }
 
     fn take_idle(&self) -> Option<Session> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle().sessions.pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the next connection at rest is old; `None` once there is none.
+    fn next_old(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let due = idle.sessions.due(self.settings.idle_timeout);
+        idle.watched = due.is_some();
+        due
+    }
+
+    /// Closes a connection that is old, if there is one. Its place is free once it is gone.
+    async fn close_one(&self) -> bool {
+        // No permit left: none is at rest.
+        let Ok(_permit) = self.permits.try_acquire() else {
+            return false;
+        };
+        let old = self.idle().sessions.take_due(self.settings.idle_timeout);
+        let Some(old) = old else { return false };
+        tracing::debug!("a connection to {} that nobody needs is closed", self.address.location);
+        close(old).await;
+        true
     }
 
     async fn open(&self) -> Result<Session> {
@@ -133,6 +166,20 @@ impl Connections {
     }
 }
 
+/// Closes connections that have rested for too long, as long as any rest.
+async fn close_old(connections: Weak<Connections>) {
+    loop {
+        let Some(due) = connections.upgrade().and_then(|connections| connections.next_old()) else {
+            return;
+        };
+        tokio::time::sleep_until(due).await;
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
+        while connections.close_one().await {}
+    }
+}
+
 /// Says goodbye, so that the server logs no aborted connection. Whether that succeeds does not matter.
 async fn close(session: Session) {
     let _ = timeout(Duration::from_secs(1), session.connection.close()).await;
@@ -146,7 +193,13 @@ impl Lease {
             owner,
             _permit: permit,
         } = self;
-        owner.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        let mut idle = owner.idle();
+        idle.sessions.push(session);
+        let unwatched = !std::mem::replace(&mut idle.watched, true);
+        drop(idle);
+        if unwatched {
+            tokio::spawn(close_old(Arc::downgrade(&owner)));
+        }
         drop(permit);
     }
 

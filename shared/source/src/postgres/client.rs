@@ -11,13 +11,14 @@ use super::describe::{self, Described};
 use super::errors::{self, DatabaseError, Phase};
 use super::session::Idle;
 use super::{sql, wire};
+use crate::resting::Resting;
 
 type Answer<T> = std::result::Result<T, DatabaseError>;
 
 /// A connection to the database.
 pub(crate) trait Client: Sized + Send {
     /// The connections of this kind among those at rest.
-    fn at_rest(idle: &mut Idle) -> &mut Vec<Self>;
+    fn at_rest(idle: &mut Idle) -> &mut Resting<Self>;
 
     fn connect(address: &Address) -> impl Future<Output = Answer<Self>> + Send;
 
@@ -53,7 +54,7 @@ pub(crate) async fn close<C: Client>(connection: C, limit: Duration) {
 }
 
 impl Client for PgConnection {
-    fn at_rest(idle: &mut Idle) -> &mut Vec<Self> {
+    fn at_rest(idle: &mut Idle) -> &mut Resting<Self> {
         &mut idle.drivers
     }
 
@@ -81,7 +82,7 @@ impl Client for PgConnection {
 }
 
 impl Client for wire::Connection {
-    fn at_rest(idle: &mut Idle) -> &mut Vec<Self> {
+    fn at_rest(idle: &mut Idle) -> &mut Resting<Self> {
         &mut idle.own
     }
 

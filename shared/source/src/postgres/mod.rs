@@ -105,7 +105,7 @@ impl PostgresSource {
             version: server.version,
             search_path: server.search_path.clone(),
         };
-        let connections = Connections::new(address, settings.max_connections, settings.connect_timeout, &pins);
+        let connections = Connections::new(address, &settings, &pins);
         connections.rest(first);
         second.into_iter().for_each(|second| connections.rest(second));
         let source = Self {

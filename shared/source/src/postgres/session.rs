@@ -4,18 +4,21 @@
 //! roles and databases, and leaves nothing behind in a session that a pooler lends to somebody else afterwards.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result, SnapshotToken};
 use sqlx::postgres::PgConnection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::address::Address;
 use super::client::{Client, close, connect};
 use super::errors::{self, DatabaseError, Phase};
 use super::pins::Pins;
 use super::{sql, wire};
+use crate::SourceSettings;
+use crate::resting::Resting;
 
 /// Opens connections and keeps those at rest. At most as many exist as there are permits, of both kinds together: the
 /// driver's, for questions, and our own, for reading.
@@ -23,6 +26,7 @@ pub(crate) struct Connections {
     address: Address,
     limit: u32,
     connect_timeout: Duration,
+    idle_timeout: Duration,
     /// `BEGIN` with every pinned setting.
     opening: String,
     permits: Arc<Semaphore>,
@@ -34,18 +38,22 @@ pub(crate) struct Connections {
 /// Connections at rest, of either kind.
 #[derive(Default)]
 pub(crate) struct Idle {
-    pub(crate) drivers: Vec<PgConnection>,
-    pub(crate) own: Vec<wire::Connection>,
+    pub(crate) drivers: Resting<PgConnection>,
+    pub(crate) own: Resting<wire::Connection>,
+    /// Somebody closes those that have rested for too long.
+    watched: bool,
 }
 
 impl Connections {
-    pub(crate) fn new(address: Address, limit: u32, connect_timeout: Duration, pins: &Pins) -> Arc<Self> {
+    pub(crate) fn new(address: Address, settings: &SourceSettings, pins: &Pins) -> Arc<Self> {
+        let limit = settings.max_connections.max(1);
         Arc::new(Self {
             address,
-            limit: limit.max(1),
-            connect_timeout,
+            limit,
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
             opening: pins.opening(),
-            permits: Arc::new(Semaphore::new(limit.max(1) as usize)),
+            permits: Arc::new(Semaphore::new(limit as usize)),
             idle: Mutex::default(),
             ended: Mutex::default(),
         })
@@ -155,8 +163,52 @@ impl Connections {
         C::at_rest(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner)).pop()
     }
 
-    pub(crate) fn rest<C: Client>(&self, connection: C) {
-        C::at_rest(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner)).push(connection);
+    /// Keeps a connection for whoever needs one next, for a while.
+    pub(crate) fn rest<C: Client>(self: &Arc<Self>, connection: C) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        C::at_rest(&mut idle).push(connection);
+        if !std::mem::replace(&mut idle.watched, true) {
+            tokio::spawn(close_old(Arc::downgrade(self)));
+        }
+    }
+
+    /// When the next connection at rest is old; `None` once there is none.
+    fn next_old(&self) -> Option<Instant> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = [idle.drivers.due(self.idle_timeout), idle.own.due(self.idle_timeout)];
+        let due = due.into_iter().flatten().min();
+        idle.watched = due.is_some();
+        due
+    }
+
+    /// Closes a connection that is old, if there is one. Its place is free once it is gone.
+    async fn close_one<C: Client>(&self) -> bool {
+        // No permit left: none is at rest.
+        let Ok(_permit) = self.permits.try_acquire() else {
+            return false;
+        };
+        let old = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            C::at_rest(&mut idle).take_due(self.idle_timeout)
+        };
+        let Some(old) = old else { return false };
+        tracing::debug!("a connection to {} that nobody needs is closed", self.location());
+        close(old, self.connect_timeout).await;
+        true
+    }
+}
+
+/// Closes connections that have rested for too long, as long as any rest.
+async fn close_old(connections: Weak<Connections>) {
+    loop {
+        let Some(due) = connections.upgrade().and_then(|connections| connections.next_old()) else {
+            return;
+        };
+        tokio::time::sleep_until(due).await;
+        let Some(connections) = connections.upgrade() else {
+            return;
+        };
+        while connections.close_one::<PgConnection>().await || connections.close_one::<wire::Connection>().await {}
     }
 }
 

@@ -1,10 +1,12 @@
 //! Sessions are pinned: the server's defaults change no byte.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use sqlextract_model::{KeyRange, KeyValue, Range};
-use sqlextract_source::{MysqlSource, Probe, ProbeAnswer, Source};
+use sqlextract_source::{MysqlSource, Probe, ProbeAnswer, Source, SourceSettings};
 
 use crate::support::{Reading, Scratch, facts};
 
@@ -135,4 +137,52 @@ async fn a_connection_that_the_server_closed_while_idle_is_replaced() {
     assert_eq!(answers, [ProbeAnswer::Bounds(None)]);
     assert!(source.snapshot().await.unwrap().is_none());
     scratch.drop().await;
+}
+
+#[tokio::test]
+async fn connections_come_with_use_and_go_without() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .run("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)")
+        .await;
+    let settings = SourceSettings {
+        idle_timeout: Duration::from_millis(300),
+        max_connections: 4,
+        ..scratch.settings()
+    };
+    let source = MysqlSource::open(settings).await.unwrap();
+    let facts = facts(&source, "t").await;
+    let mut reading = Reading::of(&facts);
+    reading.filter = Some("SLEEP(0.2) = 0".to_owned());
+    let sql = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    for _ in 0..2 {
+        let done = AtomicBool::new(false);
+        let reads = async {
+            let read = futures_util::future::join_all((0..3).map(|_| reading.rows(&source))).await;
+            done.store(true, Ordering::Relaxed);
+            read
+        };
+        let admin = &mut scratch.admin;
+        let counted = async {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                let now: i64 = sqlx::query_scalar(sql).fetch_one(&mut *admin).await.unwrap();
+                most = most.max(now);
+            }
+            most
+        };
+        let (read, most) = tokio::join!(reads, counted);
+        assert!((3..=4).contains(&most), "{most} connections for three reads");
+        assert!(read.iter().all(|rows| rows.as_ref().unwrap().len() == 3));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&mut scratch.admin)
+            .await
+            .unwrap()
+            != 0
+        {
+            assert!(tokio::time::Instant::now() < deadline, "they stay");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

@@ -86,6 +86,7 @@ impl Scratch {
             allow_plaintext: false,
             max_connections: 4,
             connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             lock_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(60),
         }

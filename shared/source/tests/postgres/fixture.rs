@@ -109,6 +109,7 @@ pub(crate) fn settings(url: String) -> SourceSettings {
         allow_plaintext: false,
         max_connections: 4,
         connect_timeout: Duration::from_secs(20),
+        idle_timeout: Duration::from_secs(60),
         lock_timeout: Duration::from_secs(5),
         statement_timeout: Duration::from_secs(120),
     }

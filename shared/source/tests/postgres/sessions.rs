@@ -1,4 +1,7 @@
-use sqlextract_source::PostgresSource;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlextract_source::{PostgresSource, SourceSettings};
 
 use crate::fixture::{Reading, Scratch, inspect, settings};
 
@@ -88,5 +91,48 @@ async fn what_a_query_writes_is_refused() {
     let failure = Reading::all(&facts).filter("sneak()").failure(&source).await;
     assert_eq!(failure.code, sqlextract_model::Code::SourceQueryInvalid, "{failure:?}");
     assert_eq!(scratch.value("SELECT count(*) FROM t").await, "1");
+    scratch.remove().await;
+}
+
+#[tokio::test]
+async fn connections_come_with_use_and_go_without() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 5)")
+        .await;
+    let source = PostgresSource::open(SourceSettings {
+        idle_timeout: Duration::from_millis(300),
+        max_connections: 6,
+        ..settings(scratch.url())
+    });
+    let source = source.await.unwrap();
+    let facts = inspect(&source, "t").await;
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    for _ in 0..2 {
+        // Five at once, each long enough for all to be there.
+        let reading = Reading::all(&facts).filter("pg_sleep(0.1) IS NOT NULL");
+        let done = AtomicBool::new(false);
+        let reads = async {
+            let read = futures_util::future::join_all((0..5).map(|_| reading.rows(&source))).await;
+            done.store(true, Ordering::Relaxed);
+            read
+        };
+        let counted = async {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(scratch.value(count).await.parse().unwrap());
+            }
+            most
+        };
+        let (read, most): (_, u32) = tokio::join!(reads, counted);
+        assert!((5..=6).contains(&most), "{most} connections for five reads");
+        assert!(read.iter().all(|rows| rows.len() == 5));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while scratch.value(count).await != "0" {
+            assert!(tokio::time::Instant::now() < deadline, "they stay");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     scratch.remove().await;
 }

@@ -69,6 +69,7 @@ pub(crate) fn settings(path: &str) -> SourceSettings {
         allow_plaintext: false,
         max_connections: sqlextract_source::suite::CONNECTIONS,
         connect_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(60),
         lock_timeout: Duration::from_millis(50),
         statement_timeout: Duration::from_secs(60),
     }

@@ -32,6 +32,7 @@ impl Database {
             allow_plaintext: false,
             max_connections,
             connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             lock_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(60),
         };

@@ -1,0 +1,71 @@
+//! Connections at rest: the newest is used first, so that those that nobody needs grow old and are closed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Connections at rest, each with the moment from which it is.
+#[derive(Debug)]
+pub(crate) struct Resting<C> {
+    /// The oldest first.
+    since: VecDeque<(Instant, C)>,
+}
+
+impl<C> Default for Resting<C> {
+    fn default() -> Self {
+        Self { since: VecDeque::new() }
+    }
+}
+
+impl<C> Resting<C> {
+    pub(crate) fn push(&mut self, connection: C) {
+        self.since.push_back((Instant::now(), connection));
+    }
+
+    /// The one that was used last.
+    pub(crate) fn pop(&mut self) -> Option<C> {
+        self.since.pop_back().map(|(_, connection)| connection)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.since.len()
+    }
+
+    /// When the oldest has rested for so long.
+    pub(crate) fn due(&self, limit: Duration) -> Option<Instant> {
+        self.since.front().map(|(since, _)| *since + limit)
+    }
+
+    /// Takes the oldest, if it has rested for so long.
+    pub(crate) fn take_due(&mut self, limit: Duration) -> Option<C> {
+        let due = self.due(limit)?;
+        (due <= Instant::now())
+            .then(|| self.since.pop_front())?
+            .map(|(_, old)| old)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_needed_grows_old_while_one_is_used_again_and_again() {
+        let limit = Duration::from_secs(30);
+        let mut resting = Resting::default();
+        assert_eq!((resting.due(limit), resting.take_due(limit)), (None, None));
+        for connection in 1..=3 {
+            resting.push(connection);
+        }
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            assert_eq!(resting.pop(), Some(3), "the newest is used");
+            resting.push(3);
+        }
+        let closed: Vec<i32> = std::iter::from_fn(|| resting.take_due(limit)).collect();
+        assert_eq!(closed, [1, 2]);
+        assert_eq!(resting.len(), 1);
+        assert_eq!(resting.due(limit), Some(Instant::now() + limit));
+    }
+}
