@@ -87,4 +87,9 @@ fn chunks_are_sent_to_a_bucket_at_the_limit_within_five_percent() {
     };
     let (small, large) = (run(ROWS / 5), run(ROWS));
     is_within_five_percent((&small, bytes(&small)), (&large, bytes(&large)));
+    let told = &large.json["resources"]["upload"];
+    assert_eq!(
+        (&told["value"], &told["why"]),
+        (&"2 MB per second".into(), &"as asked for".into())
+    );
 }

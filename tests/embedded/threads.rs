@@ -91,7 +91,7 @@ fn verifying_lets_others_have_the_processors_first_and_extracting_does_not() {
             seen = now;
         }
         assert!(!ended || !seen.is_empty(), "it ended before it was seen");
-        seen.iter().any(|niceness| *niceness == expected)
+        seen.contains(&expected)
     });
     assert!(seen.iter().all(|niceness| *niceness == expected), "{seen:?}");
     verifying.wait().exits(0);

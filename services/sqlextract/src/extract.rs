@@ -134,12 +134,17 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         checkpoint,
     ));
     let embedded = Embedded::start(args, file, &tuning, ports, &request, &destination)?;
+    let resources = tuning.told(destination.upload_bandwidth);
+    for (name, value, why) in &resources {
+        tracing::info!("{name}: {value}, {why}");
+    }
     let mut failures = embedded.until_the_end(&request).await;
     if failures.is_empty() {
         failures = add_scripts(&records, &request, file).await?;
     }
     let mut ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
     if let Ok(ended) = &mut ended {
+        ended.summary.resources = resources;
         ended.summary.workers = Some((tuning.workers, embedded.gate.course()));
     }
     lock.release().await;

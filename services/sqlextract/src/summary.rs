@@ -24,6 +24,8 @@ pub(crate) struct Summary {
     pub(crate) elapsed: Duration,
     /// What was chosen, and how the number went.
     pub(crate) workers: Option<(Workers, Course)>,
+    /// What was chosen beside that: name, value, reason.
+    pub(crate) resources: Vec<(&'static str, String, String)>,
 }
 
 impl Summary {
@@ -48,6 +50,7 @@ impl Summary {
             scripts,
             elapsed: Duration::ZERO,
             workers: None,
+            resources: Vec::new(),
         })
     }
 
@@ -93,6 +96,9 @@ impl Summary {
                 "chosen": chosen.start, "why": chosen.why, "ceiling": chosen.ceiling, "lowest": course.lowest,
                 "highest": course.highest, "last": course.now, "changes": course.changes, "last_reason": course.reason,
             });
+        }
+        for (name, value, why) in &self.resources {
+            summary["resources"][name] = json!({"value": value, "why": why});
         }
         if let Some(error) = error {
             summary["error"] = error;
@@ -142,6 +148,9 @@ impl Summary {
         }
         if let Some((chosen, course)) = self.workers.as_ref().filter(|_| !self.already_complete) {
             let _ = writeln!(text, "  workers: {}", workers_text(chosen, course));
+        }
+        for (name, value, why) in self.resources.iter().filter(|_| !self.already_complete) {
+            let _ = writeln!(text, "  {name}: {value} ({why})");
         }
         let _ = writeln!(text, "  manifest: {}", self.manifest_location);
         for (platform, location) in &self.scripts {

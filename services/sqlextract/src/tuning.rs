@@ -19,6 +19,7 @@ const MOST_DEFAULT_BUFFER: u64 = 1_000_000_000;
 pub(crate) struct Tuning {
     pub(crate) workers: Workers,
     pub(crate) buffer_bytes: u64,
+    pub(crate) buffer_why: String,
     pub(crate) max_connections: u32,
     pub(crate) rate_limit: RateLimit,
     /// Each encoding thread stays on one processor.
@@ -32,10 +33,10 @@ pub(crate) struct Tuning {
 impl Tuning {
     pub(crate) fn choose(args: &ResourceArgs, file: &ExtractEntry, source: &SourceChoice) -> Result<Self> {
         let limits = Machine::new().limits();
-        let buffer = args
-            .buffer_size
-            .or(file.buffer_size()?)
-            .map_or_else(|| default_buffer(limits), |size| size.0);
+        let (buffer, buffer_why) = match args.buffer_size.or(file.buffer_size()?) {
+            Some(size) => (size.0, "as asked for".to_owned()),
+            None => default_buffer(limits),
+        };
         if buffer < LEAST_BUFFER {
             return Err(Failure::new(
                 Code::UsageInvalid,
@@ -62,6 +63,7 @@ impl Tuning {
         Ok(Self {
             workers,
             buffer_bytes: buffer,
+            buffer_why,
             max_connections,
             rate_limit: rate_limit(args.rate_limit.as_deref().or(file.rate_limit.as_deref()))?,
             pin_encoding: args.pin_encoding || file.pin_encoding,
@@ -92,6 +94,23 @@ impl Tuning {
         self.upload_threshold_bytes.max(self.upload_part_bytes) + 2 * self.upload_part_bytes
     }
 
+    /// What was chosen beside the workers, and why: each with its name, its value and its reason.
+    pub(crate) fn told(&self, upload_bandwidth: Option<NonZeroU64>) -> Vec<(&'static str, String, String)> {
+        let asked = || "as asked for".to_owned();
+        let per_second = |bytes: NonZeroU64| format!("{} per second", ByteSize(bytes.get()));
+        let mut told = vec![(
+            "memory",
+            ByteSize(self.buffer_bytes).to_string(),
+            self.buffer_why.clone(),
+        )];
+        told.extend(self.rate_limit.bytes.map(|bytes| ("read", per_second(bytes), asked())));
+        told.extend(upload_bandwidth.map(|bytes| ("upload", per_second(bytes), asked())));
+        if self.pin_encoding {
+            told.push(("encoding", "threads pinned to processors".to_owned(), asked()));
+        }
+        told
+    }
+
     pub(crate) fn rate_limited(&self) -> bool {
         self.rate_limit != RateLimit::default()
     }
@@ -116,9 +135,16 @@ fn upload_sizes(buffer: u64, workers: NonZeroUsize) -> (usize, usize) {
 }
 
 /// A quarter of the memory that the process may use, at most 1 GB.
-fn default_buffer(limits: MachineLimits) -> u64 {
-    let available = limits.memory.unwrap_or(MOST_DEFAULT_BUFFER);
-    (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER)
+fn default_buffer(limits: MachineLimits) -> (u64, String) {
+    let Some(available) = limits.memory else {
+        return (MOST_DEFAULT_BUFFER / 4, "this machine's memory is not known".to_owned());
+    };
+    let buffer = (available / 4).clamp(LEAST_BUFFER, MOST_DEFAULT_BUFFER);
+    let why = match buffer {
+        MOST_DEFAULT_BUFFER => "at most 1GB without being asked".to_owned(),
+        _ => format!("a quarter of the {} that this process may use", ByteSize(available)),
+    };
+    (buffer, why)
 }
 
 /// Bytes per second, of which there must be some.

@@ -37,10 +37,13 @@ fn short_of(room: Room, due: u64, wanted: u64) -> Option<u64> {
     (room.free < needed).then_some(needed)
 }
 
+/// How the room below a folder is read.
+type Reading = Box<dyn Fn(&Path) -> Option<Room> + Send + Sync>;
+
 /// The room below a folder, and what is promised of it.
 pub(super) struct Space {
     folder: PathBuf,
-    read: Box<dyn Fn(&Path) -> Option<Room> + Send + Sync>,
+    read: Reading,
     /// Bytes that uploads under way are still expected to write.
     due: AtomicU64,
     /// The largest upload that was finished: the next ones are expected to be as large.
