@@ -197,6 +197,7 @@ fn plan(bencher: Bencher<'_, '_>, batches: u64) {
         consistency: Consistency::Snapshot,
         shared_snapshot: true,
         batch_rows: Some(1000),
+        bytes_per_second: None,
         chunk_bytes: 128 << 20,
         format: FileFormat {
             format: Format::Parquet,

@@ -17,6 +17,7 @@ mod modes;
 mod moving;
 mod names;
 mod oddities;
+mod paces;
 mod partitions;
 mod readable;
 mod resume;

@@ -22,9 +22,10 @@ mod report;
 mod requests;
 mod sweep;
 mod tables;
+mod timed;
 mod turns;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct PlannerSettings {
     pub linger: Duration,
     /// How long batches may take, by source. Without a bound nothing is refused.
     pub bounds: BTreeMap<String, BatchBound>,
+    /// Sources that no timed probe reads before a plan: it would pass by their limits.
+    pub unprobed: BTreeSet<String>,
 }
 
 /// The planner service.

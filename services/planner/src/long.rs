@@ -95,7 +95,7 @@ impl Planner {
 }
 
 /// What the request itself allows per second.
-fn pace_of(request: &ExtractionRequest) -> Pace {
+pub(crate) fn pace_of(request: &ExtractionRequest) -> Pace {
     request.origin.as_ref().map_or_else(Pace::default, |origin| Pace {
         rows: origin.limits.rows_per_second,
         bytes: origin.limits.bytes_per_second,

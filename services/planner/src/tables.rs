@@ -5,13 +5,14 @@ use sqlextract_model::{
     Generation, JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result, Selection,
     SnapshotToken, SourceFacts, TableFacts, TablePlan,
 };
-use sqlextract_planning::{Answer, PlanOptions, Question, Split, condition_sql};
+use sqlextract_planning::{Answer, Pace, PlanOptions, Question, Split, condition_sql};
 use sqlextract_runtime::crash_point;
 use sqlextract_source::{Probe, ProbeAnswer, Source};
 use sqlextract_storage::{JobRecords, Stored};
 use sqlextract_type_mapping::{MappingOptions, map_table};
 
-use crate::Planner;
+use crate::long::pace_of;
+use crate::{Planner, timed};
 
 /// Batches of a plan page: what an extractor reads to learn one range.
 const PAGE_BATCHES: usize = 4096;
@@ -62,7 +63,8 @@ impl Planner {
             chunk_bytes: to_plan.chunk_bytes,
             ..request.clone()
         };
-        let planned = plan_table(source.as_ref(), facts, &pace, asked, token).await?;
+        let timed = !self.settings.unprobed.contains(&request.source) && pace_of(request) == Pace::default();
+        let planned = plan_table(source.as_ref(), facts, &pace, asked, (token, timed)).await?;
         self.check_length(request, &to_plan.table.name, &planned.split)?;
         let plan_id = PlanId(self.ports.surroundings.random()?);
         let pages = store_pages(records, plan_id, &planned.split).await?;
@@ -72,13 +74,14 @@ impl Planner {
     }
 }
 
-/// Plans a table without storing anything, as `extract --dry-run` and `inspect` show it.
+/// Plans a table without storing anything, as `extract --dry-run` and `inspect` show it. Those do without the timed probe:
+/// they read catalogues only.
 pub async fn plan_table(
     source: &dyn Source,
     mut facts: SourceFacts,
     request: &ExtractionRequest,
     asked: &RequestedTable,
-    snapshot: Option<&SnapshotToken>,
+    (snapshot, timed): (Option<&SnapshotToken>, bool),
 ) -> Result<PlannedTable> {
     let Some(table) = facts.tables.pop() else {
         return Err(Failure::new(Code::SourceObjectMissing, "the table is gone"));
@@ -86,6 +89,10 @@ pub async fn plan_table(
     let columns = mapped_columns(source.dialect(), &table, request, asked)?;
     let filter = filter_sql(source.dialect(), &table, asked)?;
     let relation = relation_of(&table, &asked.selection);
+    let bytes_per_second = match timed && timed::is_worth_it(&table, request.batch_rows, filter.as_deref()) {
+        true => timed::bytes_per_second(source, &table, &relation, &columns, snapshot).await,
+        false => None,
+    };
     let options = PlanOptions {
         consistency: if snapshot.is_some() {
             Consistency::Snapshot
@@ -94,6 +101,7 @@ pub async fn plan_table(
         },
         shared_snapshot: snapshot.is_some(),
         batch_rows: request.batch_rows,
+        bytes_per_second,
         chunk_bytes: request.chunk_bytes,
         format: request.format,
     };

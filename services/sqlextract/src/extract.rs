@@ -1,6 +1,6 @@
 //! `extract`: planner, extractor and scripter in this process, until the job has its outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,9 +236,11 @@ impl Embedded {
         let view = Arc::new(View::new(style, budget.clone(), shown_limiter, gate.clone()));
         let progress: Arc<dyn ProgressSink> = Arc::clone(&view) as Arc<dyn ProgressSink>;
         let retry = RetryPolicy::default();
+        let limited = windows || tuning.rate_limited();
+        let limited = limited.then(|| request.source.clone()).into_iter().collect();
         let planner = Arc::new(Planner::new(
             Arc::clone(&ports),
-            planner_settings(&retry, destination.single_writer),
+            planner_settings(&retry, destination.single_writer, limited),
             Arc::clone(&progress),
         ));
         if windows {
@@ -393,7 +395,7 @@ impl Embedded {
     }
 }
 
-fn planner_settings(retry: &RetryPolicy, single_writer: bool) -> PlannerSettings {
+fn planner_settings(retry: &RetryPolicy, single_writer: bool, unprobed: BTreeSet<String>) -> PlannerSettings {
     PlannerSettings {
         requests: RequestPolicy::Own,
         job_window: 512,
@@ -408,6 +410,7 @@ fn planner_settings(retry: &RetryPolicy, single_writer: bool) -> PlannerSettings
         max_blocked: None,
         linger: Duration::ZERO,
         bounds: BTreeMap::new(),
+        unprobed,
     }
 }
 

@@ -118,7 +118,7 @@ async fn plan_all(source: &dyn Source, request: &ExtractionRequest) -> Result<In
                 free_connections: found.free_connections,
                 pooler: found.pooler.clone(),
             };
-            let plan = plan_table(source, one, request, asked, token).await;
+            let plan = plan_table(source, one, request, asked, (token, false)).await;
             tables.push(Inspected {
                 selected_by: flags(&asked.selection, &facts),
                 facts,

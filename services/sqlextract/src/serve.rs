@@ -1,6 +1,6 @@
 //! `serve`: planner, extractor and scripter as services on a broker, a shared checkpoint store and shared storage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::resource_args::{Auto, ResourceArgs};
 use crate::schedule;
 use crate::service_args::{Role, ServeArgs};
 use crate::service_settings::{config, duration};
-use crate::settings::{ExtractEntry, SettingsFile};
+use crate::settings::{ExtractEntry, SettingsFile, SourceEntry};
 use crate::standing::Standing;
 use crate::tuning::{Tuning, encoding, rate_limit};
 
@@ -148,6 +148,7 @@ impl Service<'_> {
             max_blocked: Some(time("max_blocked", &entry.max_blocked, Duration::from_secs(24 * 3600))?),
             linger: time("linger", &entry.linger, self.batch_deadline()? + REQUEST_TIMEOUT)?,
             bounds: self.bounds()?,
+            unprobed: self.limited_sources(),
         };
         let leadership = Leadership {
             checkpoint: Arc::new(shared.checkpoint.clone()) as Arc<dyn Checkpoint>,
@@ -277,6 +278,13 @@ impl Service<'_> {
         let scripter = Scripter::new(ports, patient_retry(), progress);
         let scripter = Arc::new(scripter.with_targets(self.file.scripter.targets.clone()));
         self.shutdown.spawn("scripter", scripter.run(self.shutdown.clone()));
+    }
+
+    /// Sources with limits, which a probe of the planner would pass by.
+    fn limited_sources(&self) -> BTreeSet<String> {
+        let limited = |entry: &SourceEntry| entry.rate_limit.is_some() || !entry.windows.is_empty();
+        let sources = self.file.sources.iter().filter(|(_, entry)| limited(entry));
+        sources.map(|(name, _)| name.clone()).collect()
     }
 
     /// What a batch of each source may last, at the slowest pace that its windows leave.

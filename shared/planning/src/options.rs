@@ -10,6 +10,8 @@ pub struct PlanOptions {
     pub shared_snapshot: bool,
     /// Rows of a batch; `None` aims at seconds of work and full chunks.
     pub batch_rows: Option<u64>,
+    /// What a timed probe read of the table; `None` takes an ordinary server's pace.
+    pub bytes_per_second: Option<u64>,
     /// Target size of a stored chunk, in bytes.
     pub chunk_bytes: u64,
     pub format: FileFormat,

@@ -6,12 +6,15 @@ use crate::options::PlanOptions;
 
 /// What a second of reading is worth on an ordinary server, in source bytes.
 pub(crate) const BYTES_PER_SECOND: u64 = 100_000_000;
-const AIMED_BYTES: u64 = 4 * BYTES_PER_SECOND;
-const LARGEST_BYTES: u64 = 10 * BYTES_PER_SECOND;
+/// Seconds of work that a batch should be, and those above which a chunk is not worth waiting for.
+const AIMED_SECONDS: u64 = 4;
+const MOST_SECONDS: u64 = 10;
 /// A table is cut into at least this many batches, so that several workers share it, as long as each stays worth a
 /// statement of its own.
 const FEWEST_SHARES: u64 = 8;
 const SMALLEST_SHARE: u64 = 64_000_000;
+/// Batches of a source that is slower than this would be more than they are worth.
+const SLOWEST_BYTES_PER_SECOND: u64 = 1_000_000;
 /// Stands in where nothing is known about rows.
 const ASSUMED_ROW_BYTES: u64 = 100;
 const BLOCK_BYTES: u64 = 8192;
@@ -72,10 +75,13 @@ impl Target {
 /// Source bytes that a batch should read: whole chunks of about 2 to 10 seconds of work, or a share of a smaller table.
 fn batch_bytes(table_bytes: u64, options: &PlanOptions) -> u64 {
     let chunk = source_bytes_of_chunk(options);
-    let aimed = if chunk > LARGEST_BYTES {
-        AIMED_BYTES
+    // A fast source gets no larger batches: what was read for a moment from its memory says little of the rest.
+    let pace = options.bytes_per_second.unwrap_or(BYTES_PER_SECOND);
+    let pace = pace.clamp(SLOWEST_BYTES_PER_SECOND, BYTES_PER_SECOND);
+    let aimed = if chunk > MOST_SECONDS * pace {
+        AIMED_SECONDS * pace
     } else {
-        whole_chunks(AIMED_BYTES, chunk).max(chunk)
+        whole_chunks(AIMED_SECONDS * pace, chunk).max(chunk)
     };
     let shares = FEWEST_SHARES.min(table_bytes / SMALLEST_SHARE).max(1);
     let share = table_bytes / shares;
@@ -123,6 +129,7 @@ mod tests {
             consistency: Consistency::Batch,
             shared_snapshot: false,
             batch_rows,
+            bytes_per_second: None,
             chunk_bytes,
             format: FileFormat {
                 format: Format::Parquet,
@@ -157,5 +164,33 @@ mod tests {
             "rows are derived from bytes"
         );
         assert_eq!(batches(10, 100, Some(0), 1), 10);
+    }
+
+    #[test]
+    fn a_slow_source_has_smaller_batches_and_a_fast_one_no_larger_ones() {
+        let bytes = |pace| {
+            let options = PlanOptions {
+                consistency: Consistency::Batch,
+                shared_snapshot: false,
+                batch_rows: None,
+                bytes_per_second: pace,
+                chunk_bytes: 128_000_000,
+                format: FileFormat {
+                    format: Format::Parquet,
+                    compression: Compression::Zstd,
+                    level: None,
+                },
+            };
+            batch_bytes(100_000_000_000, &options)
+        };
+        let usual = bytes(None);
+        assert_eq!(bytes(Some(BYTES_PER_SECOND)), usual);
+        assert_eq!(bytes(Some(u64::MAX)), usual);
+        // What a batch takes at the pace that was measured.
+        for pace in [60_000_000, 10_000_000, 2_000_000] {
+            let seconds = bytes(Some(pace)) / pace;
+            assert!((2..=10).contains(&seconds), "{seconds} s at {pace}/s");
+        }
+        assert_eq!(bytes(Some(1)), AIMED_SECONDS * SLOWEST_BYTES_PER_SECOND);
     }
 }

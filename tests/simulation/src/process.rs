@@ -132,6 +132,7 @@ fn planner_settings(retry: RetryPolicy, stall_after: Duration) -> PlannerSetting
         adopt: true,
         max_blocked: Some(Duration::from_secs(3600)),
         bounds: BTreeMap::new(),
+        unprobed: Default::default(),
         // Longer than an attempt that outlived its process's lease on the batch may still be on its way.
         linger: Duration::from_millis(400),
     }

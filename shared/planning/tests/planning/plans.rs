@@ -251,6 +251,7 @@ fn blocks_cover_every_page_of_every_leaf() {
         consistency: Consistency::Snapshot,
         shared_snapshot: true,
         batch_rows: None,
+        bytes_per_second: None,
         ..options(1)
     };
     let (split, cost) = plan_with(&facts, Dialect::Postgres, options.clone(), |_| Answer::Explain(None));
@@ -307,6 +308,7 @@ fn lineitem_under_a_snapshot_is_a_handful_of_block_ranges() {
         consistency: Consistency::Snapshot,
         shared_snapshot: true,
         batch_rows: None,
+        bytes_per_second: None,
         ..options(1)
     };
     let (split, _) = plan_with(&facts, Dialect::Postgres, options, |_| Answer::Explain(None));

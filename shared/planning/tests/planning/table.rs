@@ -212,6 +212,7 @@ pub(crate) fn options(batch_rows: u64) -> PlanOptions {
         consistency: Consistency::Batch,
         shared_snapshot: false,
         batch_rows: Some(batch_rows),
+        bytes_per_second: None,
         chunk_bytes: 128_000_000,
         format: FileFormat {
             format: Format::Parquet,
