@@ -130,7 +130,15 @@ fn get(address: &str, path: &str) -> String {
 #[test]
 fn health_and_numbers_are_served_and_logs_name_job_and_trace() {
     let orders = Orders::new(Dialect::Postgres, 1000);
-    let fleet = Fleet::of(&orders.database.url());
+    let url = orders.database.url();
+    let shop = FleetSource {
+        name: "shop",
+        url: &url,
+        tables: "public.*",
+        more: "",
+    };
+    let beside = "[destinations.beside]\nlocation = \"beside\"\nupload_bandwidth = \"3MB\"\n";
+    let fleet = Fleet::with(&[shop], beside);
     let all = fleet.serve("all");
     let told = all.said();
     let line = told
@@ -145,6 +153,8 @@ fn health_and_numbers_are_served_and_logs_name_job_and_trace() {
     let job = sqlextract_system_tests::answers(&run)[0]["data"]["job"].to_string();
     assert_eq!(metric(&all, "sqlextract_rows_total"), Some(1000.0));
     assert_eq!(metric(&all, "sqlextract_jobs_total{outcome=\"completed\"}"), Some(1.0));
+    let limit = metric(&all, "sqlextract_upload_limit_bytes_per_second{destination=\"beside\"}");
+    assert_eq!(limit, Some(3_000_000.0));
     let told = all.said();
     let about = told.lines().filter(|line| line.contains(&job));
     let lines: Vec<serde_json::Value> = about

@@ -1,6 +1,7 @@
 //! `Ports::open`: the only place where adapters are chosen.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +189,16 @@ pub(crate) async fn open_destinations(
         ));
     }
     Ok(opened)
+}
+
+/// The destinations that have a limit of bytes per second.
+pub(crate) fn upload_limits(file: &SettingsFile) -> Result<Vec<(String, NonZeroU64)>> {
+    let mut limits = Vec::new();
+    for name in file.destinations.keys() {
+        let choice = choose_destination(file, Some(name), false, false)?;
+        limits.extend(choice.upload_bandwidth.map(|limit| (name.clone(), limit)));
+    }
+    Ok(limits)
 }
 
 /// A configured source, opened once it is asked.

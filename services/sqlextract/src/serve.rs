@@ -11,8 +11,8 @@ use sqlextract_extractor::{Encoding, Extractor, ExtractorParts, ExtractorSetting
 use sqlextract_model::{ByteSize, Class, Code, Failure, Result};
 use sqlextract_planner::{BatchBound, Pace, Planner, PlannerSettings, RequestPolicy};
 use sqlextract_runtime::{
-    Gate, HealthServer, Machine, MemoryBudget, MeteredProgress, Metrics, ProgressSink, RateLimiter, RetryPolicy,
-    Sampler, Share, Shutdown, WindowKeeper,
+    Gate, HealthServer, Machine, MemoryBudget, MeteredProgress, Metric, Metrics, ProgressSink, RateLimiter,
+    RetryPolicy, Sampler, Share, Shutdown, WindowKeeper,
 };
 use sqlextract_scripter::Scripter;
 use sqlextract_storage::Storage;
@@ -103,6 +103,11 @@ impl Service<'_> {
         let shared = patiently("the broker or the checkpoint store", || Shared::open(self.file, &name)).await?;
         let destinations = patiently("a destination", || ports::open_destinations(self.file, memory)).await?;
         self.standing.opened(shared.broker.clone());
+        for (name, limit) in ports::upload_limits(self.file)? {
+            tracing::info!("destination {name}: at most {limit} bytes per second are sent, as its settings say");
+            self.metrics
+                .set(Metric::UploadLimit, &[("destination", &name)], limit.get() as f64);
+        }
         if role.plans() {
             self.start_planner(&shared, &destinations)?;
         }
@@ -216,6 +221,10 @@ impl Service<'_> {
     ) -> Result<()> {
         let port = ports::lazy_source(self.file, source, tuning.max_connections)?;
         let ports = shared.ports(BTreeMap::from([(source.to_owned(), port)]), destinations, &self.metrics);
+        tracing::info!("{source}: workers: {}, {}", tuning.workers.start, tuning.workers.why);
+        for (name, value, why) in tuning.told(None) {
+            tracing::info!("{source}: {name}: {value}, {why}");
+        }
         let gate = Gate::new(tuning.workers.start);
         if tuning.workers.adapt {
             let (bounds, port) = (tuning.workers.bounds(), ports.source(source)?);

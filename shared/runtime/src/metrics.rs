@@ -68,6 +68,7 @@ metrics! {
     SourceErrorsTotal "source_errors_total" Counter "Source calls that failed, by source and class."
     MemoryUsed "memory_budget_used_bytes" Gauge "Bytes of the memory budget that are taken."
     MemoryLimit "memory_budget_limit_bytes" Gauge "Bytes of the memory budget."
+    UploadLimit "upload_limit_bytes_per_second" Gauge "Bytes that this process sends per second at most, by destination with such a limit."
     Draining "draining" Gauge "1 while this process finishes what it holds."
 }
 
