@@ -1,8 +1,9 @@
 //! Where threads run, as the system lists them: encoding pinned by choice, and background work behind others.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use sqlextract_system_tests::{Dialect, Running, Scenario, eventually};
+use sqlextract_system_tests::{Dialect, Running, Scenario, eventually, variable};
 
 use crate::fingerprint::Orders;
 
@@ -82,7 +83,7 @@ fn verifying_lets_others_have_the_processors_first_and_extracting_does_not() {
     let run = extracting.wait().exits(0);
     let manifest = run.json["manifest"].as_str().expect("the run has a manifest");
     let mut verifying = scenario.start(scenario.command(&["verify", "--manifest", manifest]));
-    let expected = usual.max(10);
+    let expected = usual.max(15);
     let mut seen = Vec::new();
     eventually("all threads of verify are behind", || {
         let now = verifying.niceness();
@@ -94,5 +95,46 @@ fn verifying_lets_others_have_the_processors_first_and_extracting_does_not() {
         seen.contains(&expected)
     });
     assert!(seen.iter().all(|niceness| *niceness == expected), "{seen:?}");
+    verifying.wait().exits(0);
+}
+
+#[test]
+fn verifying_takes_a_small_part_of_a_processor_that_others_need() {
+    let orders = Orders::new(Dialect::Sqlite, 2_000_000);
+    let scenario = Scenario::new();
+    let run = scenario
+        .extract(&orders.database.url(), &["--table", "orders"])
+        .exits(0);
+    let manifest = run.json["manifest"].as_str().expect("the run has a manifest");
+    let own = std::fs::read_to_string("/proc/self/status").expect("the system tells about this process");
+    let allowed = value(&own, "Cpus_allowed_list:");
+    let processor = allowed.split(['-', ',']).next().unwrap_or_default();
+    let on_it = |arguments: &[&str]| {
+        let mut command = Command::new("taskset");
+        command.args(["-c", processor]).args(arguments);
+        scenario.start(command)
+    };
+    let mut verifying = on_it(&[&variable("SQLEXTRACT_BINARY"), "verify", "--manifest", manifest]);
+    eventually("verify is behind others", || {
+        let niceness = verifying.niceness();
+        assert!(!verifying.ended(), "it ended before it was seen: {}", verifying.said());
+        niceness.len() > 1 && niceness.iter().all(|niceness| *niceness >= 15)
+    });
+    let other = on_it(&["sh", "-c", "while :; do :; done"]);
+    let before = verifying.processor_time().unwrap_or_default();
+    let (mut verified, mut worked) = (0, 0);
+    eventually("both have shared the processor", || {
+        let ended = verifying.ended();
+        if let (false, Some(of_verify), Some(of_other)) = (ended, verifying.processor_time(), other.processor_time()) {
+            (verified, worked) = (of_verify - before, of_other);
+        }
+        ended || worked >= 100
+    });
+    other.kill();
+    assert!(
+        worked >= 50,
+        "verify ended too early to compare: {verified} beside {worked}"
+    );
+    assert!(worked >= 3 * verified, "verify took {verified} beside {worked}");
     verifying.wait().exits(0);
 }

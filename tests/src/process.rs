@@ -199,6 +199,14 @@ impl Running {
             .collect()
     }
 
+    /// Time that processors have spent on it until now, in hundredths of a second; `None` once it is gone.
+    pub fn processor_time(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name of the program is in parentheses and may hold anything.
+        let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<u64>().ok()).sum()
+    }
+
     /// The niceness of each of its threads, now.
     pub fn niceness(&self) -> Vec<i32> {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));

@@ -44,8 +44,8 @@ use report::Failures;
 use service_args::ServiceCommand;
 use settings::SettingsFile;
 
-/// As `nice` has it without being told how much.
-const BACKGROUND_NICENESS: i32 = 10;
+/// The system shares by threads: with several of its own, a process must be nicer than the usual ten to stay at a small part.
+const BACKGROUND_NICENESS: i32 = 15;
 
 /// Gives freed memory back to the system. The C library's allocator keeps large values where it likes after the first
 /// few, so that the budget for data in flight would bound what is used but not what the process holds.
