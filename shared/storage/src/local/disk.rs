@@ -9,7 +9,7 @@ pub(super) enum Disk {
     /// Its heads move: files that are written in turns end up in pieces, and each turn costs a move.
     Rotational,
     Solid,
-    /// Not a device of blocks, such as a network's or memory, or another system.
+    /// Not a device of blocks, such as a network's or memory, or one that may only say that it rotates.
     Unknown,
 }
 
@@ -40,10 +40,10 @@ impl Disk {
         let told = [Some(device.as_path()), device.parent()]
             .into_iter()
             .flatten()
-            .find_map(|folder| std::fs::read_to_string(folder.join("queue/rotational")).ok());
-        match told.as_deref().map(str::trim) {
-            Some("1") => Self::Rotational,
-            Some("0") => Self::Solid,
+            .find_map(|folder| Some((std::fs::read_to_string(folder.join("queue/rotational")).ok()?, folder)));
+        match told {
+            Some((told, disk)) if told.trim() == "1" && is_hardware(disk) => Self::Rotational,
+            Some((told, _)) if told.trim() == "0" => Self::Solid,
             _ => Self::Unknown,
         }
     }
@@ -70,6 +70,17 @@ impl Disk {
     }
 }
 
+/// Words in the models of disks that a hypervisor makes up.
+const MADE_UP: [&str; 6] = ["qemu", "virtual", "vbox", "vmware", "persistentdisk", "xen"];
+
+/// Whether a disk is one that can be touched. The disks of virtual machines say that they rotate, whatever is below them:
+/// some have no model, the others one that tells.
+fn is_hardware(disk: &Path) -> bool {
+    let model = std::fs::read_to_string(disk.join("device/model")).unwrap_or_default();
+    let model = model.trim().to_ascii_lowercase();
+    !model.is_empty() && !MADE_UP.iter().any(|word| model.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -83,15 +94,28 @@ mod tests {
         let devices = sys.path().join("devices");
         let blocks = sys.path().join("dev/block");
         fs::create_dir_all(&blocks).unwrap();
-        for (disk, rotational) in [("sda", "1\n"), ("nvme0n1", "0\n"), ("odd", "?")] {
-            let queue = devices.join(disk).join("queue");
-            fs::create_dir_all(&queue).unwrap();
-            fs::create_dir_all(devices.join(disk).join("part1")).unwrap();
-            fs::write(queue.join("rotational"), rotational).unwrap();
+        let disks = [
+            ("sda", "1\n", "ST4000NM0035-1V4\n"),
+            ("sdb", "1\n", "QEMU HARDDISK\n"),
+            ("vda", "1\n", ""),
+            ("nvme0n1", "0\n", "SSD 990\n"),
+            ("odd", "?", "ODD\n"),
+        ];
+        for (disk, rotational, model) in disks {
+            let disk = devices.join(disk);
+            for folder in ["queue", "part1", "device"] {
+                fs::create_dir_all(disk.join(folder)).unwrap();
+            }
+            fs::write(disk.join("queue/rotational"), rotational).unwrap();
+            if !model.is_empty() {
+                fs::write(disk.join("device/model"), model).unwrap();
+            }
         }
         let links = [
             ("8:0", "sda"),
             ("8:1", "sda/part1"),
+            ("8:17", "sdb/part1"),
+            ("254:0", "vda"),
             ("259:0", "nvme0n1"),
             ("259:1", "nvme0n1/part1"),
             ("7:7", "odd"),
@@ -103,6 +127,8 @@ mod tests {
         let cases = [
             ((8, 0), Disk::Rotational),
             ((8, 1), Disk::Rotational),
+            ((8, 17), Disk::Unknown),
+            ((254, 0), Disk::Unknown),
             ((259, 0), Disk::Solid),
             ((259, 1), Disk::Solid),
             ((7, 7), Disk::Unknown),

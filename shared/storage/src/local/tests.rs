@@ -72,6 +72,9 @@ fn opened(rotational: &str) -> (LocalStorage, tempfile::TempDir) {
     let queue = sys.join("dev/block").join(number).join("queue");
     std::fs::create_dir_all(&queue).unwrap();
     std::fs::write(queue.join("rotational"), rotational).unwrap();
+    let device = queue.parent().unwrap().join("device");
+    std::fs::create_dir(&device).unwrap();
+    std::fs::write(device.join("model"), "ST4000NM0035-1V4\n").unwrap();
     let storage = LocalStorage::open_now(&folder.path().join("out"), &sys).unwrap();
     (storage, folder)
 }
