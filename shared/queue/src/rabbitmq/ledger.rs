@@ -51,6 +51,11 @@ impl Ledger {
         }
     }
 
+    /// Messages in this process's hands.
+    pub(super) fn held(&self, queue: &QueueName) -> u64 {
+        self.lock().get(queue).map_or(0, |entry| entry.held)
+    }
+
     pub(super) fn count(&self, queue: &QueueName) -> u64 {
         let now = Instant::now();
         let mut entries = self.lock();

@@ -161,7 +161,9 @@ impl Pump {
         }
     }
 
-    /// Whether the queue has no consumer, or the channel no answer: it may wait for ever for a queue that is gone.
+    /// Whether the queue has no consumer, or messages that it does not give to one whose hands are free, as one that came
+    /// with an earlier queue of the name; or the channel has no answer, since it may wait for ever for a queue that is gone.
+    /// To subscribe once more than needed costs a moment.
     async fn is_forgotten(&self, channel: &Channel) -> bool {
         let name = self.shared.names.queue(&self.queue);
         let options = QueueDeclareOptions {
@@ -170,7 +172,10 @@ impl Pump {
         };
         let asking = channel.queue_declare(name.as_str().into(), options, FieldTable::default());
         match timeout(self.shared.settings.request_timeout, asking).await {
-            Ok(Ok(found)) => found.consumer_count() == 0,
+            Ok(Ok(found)) => {
+                let withheld = found.message_count() > 0 && self.shared.ledger.held(&self.queue) == 0;
+                found.consumer_count() == 0 || withheld
+            }
             _ => true,
         }
     }
