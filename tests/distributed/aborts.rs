@@ -35,12 +35,7 @@ impl Stage {
     fn of(role: &'static str) -> Self {
         let orders = Orders::alone(Dialect::Postgres, ROWS);
         let url = orders.database.url();
-        let source = FleetSource {
-            name: "shop",
-            url: &url,
-            tables: "public.*",
-            more: "",
-        };
+        let source = FleetSource::shop(&url, "");
         let fleet = Fleet::with(&[source], SETTINGS);
         let roles = ["planner", "extractor", "scripter"].into_iter();
         let others = roles.filter(|other| *other != role).map(|other| fleet.serve(other));
@@ -217,12 +212,7 @@ fn a_multipart_upload_that_nobody_completes_is_aborted_by_the_last_sweep() {
          ANALYZE letters;",
     );
     let url = letters.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "",
-    };
+    let source = FleetSource::shop(&url, "");
     let fleet = Fleet::with(&[source], SETTINGS);
     let mut services = vec![fleet.serve("planner"), fleet.serve("scripter")];
     let victim = fleet.serve_until("extractor", "before_chunk_end");

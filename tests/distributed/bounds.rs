@@ -9,12 +9,7 @@ use crate::operation::metric;
 
 fn fleet(orders: &Orders, source: &str, more: &str) -> Fleet {
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: source,
-    };
+    let source = FleetSource::shop(&url, source);
     Fleet::with(&[source], more)
 }
 
@@ -166,12 +161,8 @@ fn one_two_and_four_extractors_read_at_the_limit_of_their_source_together() {
     let orders = Orders::alone(Dialect::Postgres, 240_000);
     let (broker, mut store) = (Broker::start(), Store::durable());
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: &format!("rate_limit = \"rows={LIMIT}\""),
-    };
+    let limit = format!("rate_limit = \"rows={LIMIT}\"");
+    let source = FleetSource::shop(&url, &limit);
     let fleet = Fleet::on([broker.url(), store.url()], &[source], "");
     let _planner = fleet.serve("planner");
     let job = fleet.submit(&["--table", "public.orders", "--batch-size", "200"]);

@@ -24,12 +24,7 @@ const BATCHES: [&str; 6] = [
 ];
 
 fn source(url: &str) -> FleetSource<'_> {
-    FleetSource {
-        name: "shop",
-        url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=5000\"",
-    }
+    FleetSource::shop(url, "rate_limit = \"rows=5000\"")
 }
 
 fn careless(fleet: &Fleet, words: &[&str]) {

@@ -17,12 +17,7 @@ const BATCHES: [&str; 6] = [
 fn fleet(orders: &Orders, rows_per_second: u32) -> Fleet {
     let url = orders.database.url();
     let more = format!("rate_limit = \"rows={rows_per_second}\"");
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: &more,
-    };
+    let source = FleetSource::shop(&url, &more);
     Fleet::with(&[source], "")
 }
 

@@ -23,12 +23,7 @@ impl Stage {
     fn of(role: &'static str) -> Self {
         let orders = Orders::alone(Dialect::Postgres, 3000);
         let url = orders.database.url();
-        let source = FleetSource {
-            name: "shop",
-            url: &url,
-            tables: "public.*",
-            more: "",
-        };
+        let source = FleetSource::shop(&url, "");
         let quick = "[planner]\nsweep_interval = \"500ms\"\nstall_after = \"3s\"\nlease = \"1s\"\nlinger = \"2s\"\n";
         let fleet = Fleet::with(&[source], quick);
         let others = ["planner", "extractor", "scripter"]

@@ -8,12 +8,7 @@ const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 
 fn slow(orders: &Orders, more: &str) -> Fleet {
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=6000\"",
-    };
+    let source = FleetSource::shop(&url, "rate_limit = \"rows=6000\"");
     Fleet::with(&[source], more)
 }
 
@@ -90,12 +85,7 @@ fn a_full_redis_acknowledges_nothing_that_it_has_not_noted() {
     let orders = Orders::alone(Dialect::Postgres, 10_000);
     let (broker, store) = (Broker::start(), Store::start());
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=6000\"",
-    };
+    let source = FleetSource::shop(&url, "rate_limit = \"rows=6000\"");
     let fleet = Fleet::on([broker.url(), store.url()], &[source], "");
     let _services = fleet.serve_all(1);
     let job = fleet.submit(&BATCHES);

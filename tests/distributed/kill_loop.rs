@@ -73,12 +73,7 @@ fn ten_jobs_are_whole_whatever_is_killed_meanwhile() {
     // As much work as the limit leaves time for while things are killed.
     let orders = Orders::alone(Dialect::Postgres, 500 * time().as_secs());
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=7000\"",
-    };
+    let source = FleetSource::shop(&url, "rate_limit = \"rows=7000\"");
     let (broker, store) = (Broker::start(), Store::start());
     let fleet = Fleet::on([broker.url(), store.url()], &[source], SETTINGS);
     let services = ROLES.iter().map(|role| fleet.serve(role)).collect();

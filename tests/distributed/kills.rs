@@ -8,12 +8,7 @@ const SLOW: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 
 fn fleet(orders: &Orders) -> Fleet {
     let url = orders.database.url();
-    let source = sqlextract_system_tests::FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=8000\"",
-    };
+    let source = sqlextract_system_tests::FleetSource::shop(&url, "rate_limit = \"rows=8000\"");
     Fleet::with(&[source], "")
 }
 

@@ -12,12 +12,7 @@ const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 fn slow(orders: &Orders, rows_per_second: u32) -> Fleet {
     let url = orders.database.url();
     let more = format!("rate_limit = \"rows={rows_per_second}\"");
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: &more,
-    };
+    let source = FleetSource::shop(&url, &more);
     Fleet::with(&[source], "")
 }
 
@@ -76,12 +71,7 @@ fn a_cancelled_job_has_the_outcome_cancelled_and_no_other() {
 fn a_paused_job_stands_still_until_it_is_resumed() {
     let orders = Orders::alone(Dialect::Postgres, 20_000);
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=5000\"",
-    };
+    let source = FleetSource::shop(&url, "rate_limit = \"rows=5000\"");
     let planner = "[planner]\njob_window = 4\nsweep_interval = \"1s\"\nstall_after = \"6s\"\nlease = \"3s\"\n";
     let fleet = Fleet::with(&[source], planner);
     let _services = fleet.serve_all(1);
@@ -131,12 +121,7 @@ fn get(address: &str, path: &str) -> String {
 fn health_and_numbers_are_served_and_logs_name_job_and_trace() {
     let orders = Orders::new(Dialect::Postgres, 1000);
     let url = orders.database.url();
-    let shop = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "",
-    };
+    let shop = FleetSource::shop(&url, "");
     let beside = "[destinations.beside]\nlocation = \"beside\"\nupload_bandwidth = \"3MB\"\n";
     let fleet = Fleet::with(&[shop], beside);
     let all = fleet.serve("all");

@@ -8,12 +8,7 @@ const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 
 fn fleet(orders: &Orders, broker: &Broker, store: &Store) -> Fleet {
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=8000\"",
-    };
+    let source = FleetSource::shop(&url, "rate_limit = \"rows=8000\"");
     Fleet::on([broker.url(), store.url()], &[source], "")
 }
 

@@ -12,12 +12,7 @@ const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 /// Services whose broker takes them for gone after two seconds of silence, twice.
 fn fleet(orders: &Orders) -> Fleet {
     let url = orders.database.url();
-    let source = FleetSource {
-        name: "shop",
-        url: &url,
-        tables: "public.*",
-        more: "",
-    };
+    let source = FleetSource::shop(&url, "");
     let broker = format!("{}?heartbeat=2", variable("SQLEXTRACT_TEST_RABBITMQ"));
     Fleet::on([broker, variable("SQLEXTRACT_TEST_REDIS")], &[source], SETTINGS)
 }

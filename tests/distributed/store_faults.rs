@@ -11,12 +11,7 @@ const SETTINGS: &str = "[planner]\nsweep_interval = \"500ms\"\nstall_after = \"3
 const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "500"];
 
 fn source(url: &str) -> FleetSource<'_> {
-    FleetSource {
-        name: "shop",
-        url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=3000\"",
-    }
+    FleetSource::shop(url, "rate_limit = \"rows=3000\"")
 }
 
 #[test]

@@ -13,12 +13,7 @@ const SETTINGS: &str =
 const BATCHES: [&str; 4] = ["--table", "public.orders", "--batch-size", "250"];
 
 fn source(url: &str) -> FleetSource<'_> {
-    FleetSource {
-        name: "shop",
-        url,
-        tables: "public.*",
-        more: "rate_limit = \"rows=5000\"",
-    }
+    FleetSource::shop(url, "rate_limit = \"rows=5000\"")
 }
 
 struct Begun {

@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use sqlextract_system_tests::{Bucket, Dialect, Run, Scenario};
+use sqlextract_system_tests::{Dialect, Run, Scenario};
 
 use crate::fingerprint::Orders;
+use crate::s3::Lake;
 
 const ROWS: u64 = 250_000;
 const LIMIT: f64 = 2_000_000.0;
@@ -60,30 +61,11 @@ fn bytes_come_off_postgresql_at_the_limit_within_five_percent() {
 fn chunks_are_sent_to_a_bucket_at_the_limit_within_five_percent() {
     let orders = Orders::new(Dialect::Sqlite, ROWS);
     let run = |rows: u64| {
-        let (scenario, bucket) = (Scenario::new(), Bucket::new());
-        let (url, output, filter) = (orders.database.url(), bucket.output(), format!("id <= {rows}"));
-        let fixed = [
-            "extract",
-            "--json",
-            "--progress",
-            "none",
-            "--source",
-            &url,
-            "--output",
-            &output,
-            "--table",
-            "orders",
-            "--where",
-            &filter,
-            "--format",
-            "csv",
-            "--upload-bandwidth",
-            "2MB",
-        ];
-        let mut command = scenario.command(&[&fixed[..], &SIZES].concat());
-        bucket.reached_by(&mut command);
-        command.env("SQLEXTRACT_STATE", scenario.path("state.db"));
-        scenario.start(command).wait().exits(0).outcome("completed")
+        let filter = format!("id <= {rows}");
+        let arguments = ["--table", "orders", "--where", &filter, "--format", "csv"];
+        let limit = ["--upload-bandwidth", "2MB"];
+        let run = Lake::new().extract(&orders.database.url(), &[&SIZES[..], &arguments, &limit].concat());
+        run.exits(0).outcome("completed")
     };
     let (small, large) = (run(ROWS / 5), run(ROWS));
     is_within_five_percent((&small, bytes(&small)), (&large, bytes(&large)));

@@ -8,13 +8,14 @@ use sqlextract_system_tests::{
 
 use crate::fingerprint::Orders;
 
-struct Lake {
+/// A bucket, and where the program is run that extracts into it.
+pub(crate) struct Lake {
     scenario: Scenario,
     bucket: Bucket,
 }
 
 impl Lake {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             scenario: Scenario::new(),
             bucket: Bucket::new(),
@@ -47,7 +48,7 @@ impl Lake {
         self.scenario.start(self.extract_command(source, arguments))
     }
 
-    fn extract(&self, source: &str, arguments: &[&str]) -> Run {
+    pub(crate) fn extract(&self, source: &str, arguments: &[&str]) -> Run {
         self.start(source, arguments).wait()
     }
 

@@ -39,18 +39,22 @@ pub struct FleetSource<'a> {
     pub more: &'a str,
 }
 
+impl<'a> FleetSource<'a> {
+    /// A source called `shop`, whose public tables may be asked for.
+    pub fn shop(url: &'a str, more: &'a str) -> Self {
+        Self {
+            name: "shop",
+            url,
+            tables: "public.*",
+            more,
+        }
+    }
+}
+
 impl Fleet {
     /// One source called `shop`, whose public tables may be asked for.
     pub fn of(url: &str) -> Self {
-        Self::with(
-            &[FleetSource {
-                name: "shop",
-                url,
-                tables: "public.*",
-                more: "",
-            }],
-            "",
-        )
+        Self::with(&[FleetSource::shop(url, "")], "")
     }
 
     /// `more` are further lines of settings, by section; the topology is applied.

@@ -172,6 +172,11 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill is in the PATH").success());
 }
 
+/// The fields of a `stat` behind the program's name, which is in parentheses and may hold anything.
+fn after_name(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
+}
+
 /// A process that is at work; it does not outlive its test.
 #[derive(Debug)]
 pub struct Running {
@@ -191,35 +196,29 @@ impl Running {
 
     /// What the system lists for each of its threads, now.
     pub fn threads(&self) -> Vec<String> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        // A thread may end before its file is read, and the process may have ended.
-        let tasks = tasks.into_iter().flatten().flatten();
-        tasks
-            .filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok())
+        self.of_threads("status")
+    }
+
+    /// A file of each thread. One may end before it is read, and so may the process.
+    fn of_threads(&self, file: &str) -> Vec<String> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = threads.into_iter().flatten().flatten();
+        threads
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join(file)).ok())
             .collect()
     }
 
     /// Time that processors have spent on it until now, in hundredths of a second; `None` once it is gone.
     pub fn processor_time(&self) -> Option<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
-        // The name of the program is in parentheses and may hold anything.
-        let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
-        fields.map(|ticks| ticks.parse::<u64>().ok()).sum()
+        let times = after_name(&stat)?.skip(11).take(2);
+        times.map(|ticks| ticks.parse::<u64>().ok()).sum()
     }
 
     /// The niceness of each of its threads, now.
     pub fn niceness(&self) -> Vec<i32> {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
-        let tasks = tasks.into_iter().flatten().flatten();
-        let of_task = |stat: String| {
-            // The name of the program is in parentheses and may hold anything.
-            let fields = stat.rsplit_once(')')?.1.split_whitespace().nth(16)?.parse();
-            fields.ok()
-        };
-        tasks
-            .filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok())
-            .filter_map(of_task)
-            .collect()
+        let of_thread = |stat: &String| after_name(stat)?.nth(16)?.parse().ok();
+        self.of_threads("stat").iter().filter_map(of_thread).collect()
     }
 
     /// Sends a signal, given as `kill` takes it.

@@ -11,6 +11,7 @@ mod limits;
 mod long;
 mod pipeline;
 mod plans;
+mod remembered;
 mod threads;
 mod upload;
 

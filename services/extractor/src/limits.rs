@@ -1,18 +1,18 @@
 //! Limits that a request brought along: one limiter per job in this process.
 
-use std::collections::HashMap;
 use std::num::NonZeroU64;
-use std::sync::{Mutex, PoisonError};
 
 use sqlextract_model::{BatchMessage, JobId};
 use sqlextract_runtime::{RateLimit, RateLimiter};
+
+use crate::remembered::Remembered;
 
 /// Jobs remembered at once; a limiter that is forgotten starts anew with a full burst of a tenth of a second.
 const REMEMBERED: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct JobLimiters {
-    by_job: Mutex<HashMap<JobId, RateLimiter>>,
+    by_job: Remembered<JobId, RateLimiter, REMEMBERED>,
 }
 
 impl JobLimiters {
@@ -27,13 +27,7 @@ impl JobLimiters {
         if limit == RateLimit::default() {
             return None;
         }
-        let mut by_job = self.by_job.lock().unwrap_or_else(PoisonError::into_inner);
-        if by_job.len() >= REMEMBERED && !by_job.contains_key(&message.job) {
-            by_job.clear();
-        }
-        let limiter = by_job
-            .entry(message.job.clone())
-            .or_insert_with(|| RateLimiter::new(limit));
-        Some(limiter.clone())
+        let limiter = || RateLimiter::new(limit);
+        Some(self.by_job.get_or_insert_with(message.job.clone(), limiter))
     }
 }

@@ -251,6 +251,13 @@ struct Sink<'a> {
 }
 
 impl Sink<'_> {
+    /// Waits as the limits of the request and of the source say.
+    async fn keep_limits(&self, rows: u64, bytes: u64) {
+        for limiter in self.job_limiter.iter().chain([self.limiter]) {
+            limiter.admit(rows, bytes).await;
+        }
+    }
+
     async fn end(&mut self) {
         self.send(Fed::End).await;
     }
@@ -275,20 +282,14 @@ impl Sink<'_> {
 #[async_trait]
 impl RowSink for Sink<'_> {
     async fn received(&mut self, bytes: u64) -> Result<()> {
-        if let Some(limiter) = &self.job_limiter {
-            limiter.admit(0, bytes).await;
-        }
-        self.limiter.admit(0, bytes).await;
+        self.keep_limits(0, bytes).await;
         Ok(())
     }
 
     async fn push(&mut self, rows: RecordBatch) -> Result<()> {
         crash_point("while_reading");
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
-        if let Some(limiter) = &self.job_limiter {
-            limiter.admit(count, 0).await;
-        }
-        self.limiter.admit(count, 0).await;
+        self.keep_limits(count, 0).await;
         self.progress
             .rows_read(&self.message.job, &self.message.table, count, bytes);
         if let Some(reserved) = self.admitted.take() {

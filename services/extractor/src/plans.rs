@@ -1,10 +1,11 @@
 //! Plans and plan pages that were read already: immutable, so that remembering them is safe.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use sqlextract_model::{Batch, BatchMessage, Code, Digest, Failure, Result, TablePlan};
 use sqlextract_storage::JobRecords;
+
+use crate::remembered::Remembered;
 
 /// Pages remembered at once: each is some hundred kilobytes at most.
 const REMEMBERED: usize = 16;
@@ -14,8 +15,8 @@ type PageKey = (Digest, u32);
 
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache {
-    plans: Mutex<HashMap<Digest, Arc<TablePlan>>>,
-    pages: Mutex<HashMap<PageKey, Arc<Vec<Batch>>>>,
+    plans: Remembered<Digest, Arc<TablePlan>, REMEMBERED>,
+    pages: Remembered<PageKey, Arc<Vec<Batch>>, REMEMBERED>,
 }
 
 impl PlanCache {
@@ -35,8 +36,8 @@ impl PlanCache {
     }
 
     async fn plan(&self, records: &JobRecords, message: &BatchMessage) -> Result<Arc<TablePlan>> {
-        if let Some(plan) = lock(&self.plans).get(&message.plan_hash) {
-            return Ok(Arc::clone(plan));
+        if let Some(plan) = self.plans.get(&message.plan_hash) {
+            return Ok(plan);
         }
         let stored = records
             .plan(&message.segment, message.generation)
@@ -53,29 +54,17 @@ impl PlanCache {
             return Err(Failure::new(Code::ManifestUnreadable, text).table(&message.table));
         }
         let plan = Arc::new(stored.record);
-        let mut plans = lock(&self.plans);
-        if plans.len() >= REMEMBERED {
-            plans.clear();
-        }
-        plans.insert(message.plan_hash, Arc::clone(&plan));
+        self.plans.insert(message.plan_hash, Arc::clone(&plan));
         Ok(plan)
     }
 
     async fn page(&self, records: &JobRecords, plan: &TablePlan, message: &BatchMessage) -> Result<Arc<Vec<Batch>>> {
         let key = (message.plan_hash, message.page);
-        if let Some(page) = lock(&self.pages).get(&key) {
-            return Ok(Arc::clone(page));
+        if let Some(page) = self.pages.get(&key) {
+            return Ok(page);
         }
         let page = Arc::new(records.plan_page(plan, message.page).await?);
-        let mut pages = lock(&self.pages);
-        if pages.len() >= REMEMBERED {
-            pages.clear();
-        }
-        pages.insert(key, Arc::clone(&page));
+        self.pages.insert(key, Arc::clone(&page));
         Ok(page)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().expect("no holder of this lock panics")
 }

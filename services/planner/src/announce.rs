@@ -97,10 +97,10 @@ impl Planner {
             Some(record) => About::record(&record),
             None => About::job(stored.record.job.clone(), ""),
         };
-        self.announce_outcome_about(&about, stored).await
+        self.tell_outcome(&about, stored).await
     }
 
-    pub(crate) async fn announce_outcome_about(&self, about: &About, stored: &Stored<Manifest>) -> Result<()> {
+    pub(crate) async fn tell_outcome(&self, about: &About, stored: &Stored<Manifest>) -> Result<()> {
         let manifest = &stored.record;
         let kind = match manifest.outcome {
             Outcome::Completed => EventKind::Completed,

@@ -74,13 +74,14 @@ impl Planner {
         crash_point("before_outcome_is_told");
         let stored = records.manifest().await?.unwrap_or(stored);
         let about = About::record(record);
-        let telling = self.announce_outcome_about(&about, &stored);
-        if stored.record.outcome == Outcome::Completed {
-            let (latest, told) = tokio::join!(records.set_latest(), telling);
-            latest.and(told)?;
-        } else {
-            telling.await?;
-        }
+        let latest = async {
+            match stored.record.outcome {
+                Outcome::Completed => records.set_latest().await,
+                Outcome::Failed | Outcome::Cancelled => Ok(()),
+            }
+        };
+        let (latest, told) = tokio::join!(latest, self.tell_outcome(&about, &stored));
+        latest.and(told)?;
         crash_point("after_outcome_is_told");
         self.deactivate(records.job());
         if self.settings.linger.is_zero() {

@@ -19,19 +19,13 @@ use crate::epoch::{Standing, TableStanding, standing};
 use crate::tables::TableToPlan;
 
 /// A table as storage shows it before the epoch opens.
+#[derive(Default)]
 struct Found {
     plan: Option<Stored<TablePlan>>,
     committed: Vec<BatchIndex>,
 }
 
 impl Found {
-    fn nothing() -> Self {
-        Self {
-            plan: None,
-            committed: Vec::new(),
-        }
-    }
-
     fn finished(&self) -> bool {
         self.plan
             .as_ref()
@@ -53,7 +47,7 @@ impl Planner {
         let _opening = opening.expect("the semaphore is never closed");
         self.deactivate(&record.job);
         let (found, epochs) = match is_new {
-            true => (record.tables.iter().map(|_| Found::nothing()).collect(), Vec::new()),
+            true => (record.tables.iter().map(|_| Found::default()).collect(), Vec::new()),
             false => tokio::try_join!(find_tables(records, &record), records.epochs())?,
         };
         let source = self.ports.source(&record.request.source)?;

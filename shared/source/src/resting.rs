@@ -1,6 +1,7 @@
 //! Connections at rest: the newest is used first, so that those that nobody needs grow old and are closed.
 
 use std::collections::VecDeque;
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -43,6 +44,29 @@ impl<C> Resting<C> {
         (due <= Instant::now())
             .then(|| self.since.pop_front())?
             .map(|(_, old)| old)
+    }
+}
+
+/// Who keeps connections at rest.
+pub(crate) trait Keeper: Send + Sync + 'static {
+    /// When the next connection at rest is old; `None` once there is none, and then nobody watches any more.
+    fn next_old(&self) -> Option<Instant>;
+
+    /// Closes a connection that is old, if there is one. Its place is free once it is gone.
+    fn close_one(&self) -> impl Future<Output = bool> + Send;
+}
+
+/// Closes connections that have rested for too long, as long as any rest and their keeper lives.
+pub(crate) async fn close_old<K: Keeper>(keeper: Weak<K>) {
+    loop {
+        let Some(due) = keeper.upgrade().and_then(|keeper| keeper.next_old()) else {
+            return;
+        };
+        tokio::time::sleep_until(due).await;
+        let Some(keeper) = keeper.upgrade() else {
+            return;
+        };
+        while keeper.close_one().await {}
     }
 }
 

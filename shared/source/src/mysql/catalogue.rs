@@ -5,7 +5,7 @@
 //! next waits until it acknowledges.
 
 use futures_util::TryStreamExt;
-use sqlextract_model::{Code, Failure, Result};
+use sqlextract_model::Result;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 use sqlx::{Column, Row};
 
@@ -21,10 +21,7 @@ pub(super) struct CatalogueRow(MySqlRow);
 impl CatalogueRow {
     pub(super) fn text(&self, index: usize) -> Result<Option<String>> {
         let text = cell::raw(&self.0, index).map(|raw| String::from_utf8(raw.to_vec()));
-        text.transpose().map_err(|e| {
-            let message = format!("the server's answer cannot be read in column {}", index + 1);
-            Failure::new(Code::SourceProtocol, message).because(e)
-        })
+        text.transpose().map_err(|e| cell::unreadable(index).because(e))
     }
 
     /// A number from 0; NULL and anything else is `None`.

@@ -8,10 +8,8 @@ use sqlx::{Decode, MySql, Row, Type, TypeInfo, ValueRef};
 ///
 /// The driver's own `is_null` takes a zero date for NULL, so it is not asked. The error of a NULL allocates nothing.
 pub(super) fn raw(row: &MySqlRow, index: usize) -> Option<&[u8]> {
-    match row.try_get_raw(index) {
-        Ok(value) => <&[u8] as Decode<'_, MySql>>::decode(value).ok(),
-        Err(_) => None,
-    }
+    let value = row.try_get_raw(index).ok()?;
+    <&[u8] as Decode<'_, MySql>>::decode(value).ok()
 }
 
 /// A cell of the binary protocol as bytes of text: integers written out, everything else as it came.
@@ -50,7 +48,7 @@ pub(super) fn float(row: &MySqlRow, index: usize) -> Option<f64> {
     }
 }
 
-fn unreadable(index: usize) -> Failure {
+pub(super) fn unreadable(index: usize) -> Failure {
     Failure::new(
         Code::SourceProtocol,
         format!("the server's answer cannot be read in column {}", index + 1),

@@ -1,6 +1,6 @@
 //! Connections: never more than allowed, each pinned and verified, none reused unless its last answer was read to the end.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
@@ -15,7 +15,7 @@ use super::errors::{During, failure};
 use super::session::{self, Server};
 use super::sql::Statement;
 use crate::SourceSettings;
-use crate::resting::Resting;
+use crate::resting::{Keeper, Resting, close_old};
 
 /// An answer may come this much later than the server's own limit for the statement.
 const ANSWER_MARGIN: Duration = Duration::from_secs(15);
@@ -128,27 +128,6 @@ impl Connections {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the next connection at rest is old; `None` once there is none.
-    fn next_old(&self) -> Option<Instant> {
-        let mut idle = self.idle();
-        let due = idle.sessions.due(self.settings.idle_timeout);
-        idle.watched = due.is_some();
-        due
-    }
-
-    /// Closes a connection that is old, if there is one. Its place is free once it is gone.
-    async fn close_one(&self) -> bool {
-        // No permit left: none is at rest.
-        let Ok(_permit) = self.permits.try_acquire() else {
-            return false;
-        };
-        let old = self.idle().sessions.take_due(self.settings.idle_timeout);
-        let Some(old) = old else { return false };
-        tracing::debug!("a connection to {} that nobody needs is closed", self.address.location);
-        close(old).await;
-        true
-    }
-
     async fn open(&self) -> Result<Session> {
         let what = format!("cannot connect to `{}`", self.address.location);
         let connecting = async {
@@ -166,17 +145,24 @@ impl Connections {
     }
 }
 
-/// Closes connections that have rested for too long, as long as any rest.
-async fn close_old(connections: Weak<Connections>) {
-    loop {
-        let Some(due) = connections.upgrade().and_then(|connections| connections.next_old()) else {
-            return;
+impl Keeper for Connections {
+    fn next_old(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let due = idle.sessions.due(self.settings.idle_timeout);
+        idle.watched = due.is_some();
+        due
+    }
+
+    async fn close_one(&self) -> bool {
+        // No permit left: none is at rest.
+        let Ok(_permit) = self.permits.try_acquire() else {
+            return false;
         };
-        tokio::time::sleep_until(due).await;
-        let Some(connections) = connections.upgrade() else {
-            return;
-        };
-        while connections.close_one().await {}
+        let old = self.idle().sessions.take_due(self.settings.idle_timeout);
+        let Some(old) = old else { return false };
+        tracing::debug!("a connection to {} that nobody needs is closed", self.address.location);
+        close(old).await;
+        true
     }
 }
 
@@ -226,27 +212,27 @@ impl Lease {
 
     /// All rows of a small answer. After a failure that is not the statement's own the lease must be dropped.
     pub(super) async fn rows(&mut self, statement: &Statement, what: &str) -> Result<Vec<MySqlRow>> {
-        let rows = statement
-            .query()?
-            .fetch(&mut self.session.connection)
-            .try_collect::<Vec<_>>();
-        let rows = answered(rows, self.owner.settings.statement_timeout, what).await?;
+        let limit = self.statement_timeout();
+        let rows = statement.query()?.fetch(self.connection()).try_collect::<Vec<_>>();
+        let rows = answered(rows, limit, what).await?;
         rows.map_err(|e| failure(&e, During::Statement, what))
     }
 
     /// Runs a statement that answers with no rows. After a failure the lease must be dropped.
     pub(super) async fn run(&mut self, statement: &str) -> Result<()> {
         let statement = Statement::new(statement);
+        let limit = self.statement_timeout();
         let running = sqlx::raw_sql(statement.sql()).execute(&mut self.session.connection);
-        let done = answered(running, self.owner.settings.statement_timeout, &statement.text).await?;
+        let done = answered(running, limit, &statement.text).await?;
         done.map(|_| ())
             .map_err(|e| failure(&e, During::Statement, &statement.text))
     }
 
     /// Lets the server parse a statement and tell its columns, and checks that no `?` of the user's SQL slipped in.
     pub(super) async fn prepare(&mut self, statement: &Statement, what: &str) -> Result<MySqlStatement> {
+        let limit = self.statement_timeout();
         let preparing = self.session.connection.prepare(statement.sql());
-        let prepared = answered(preparing, self.owner.settings.statement_timeout, what).await?;
+        let prepared = answered(preparing, limit, what).await?;
         let prepared = prepared.map_err(|e| failure(&e, During::Statement, what))?;
         let placeholders = match sqlx::Statement::parameters(&prepared) {
             Some(sqlx::Either::Right(count)) => count,

@@ -108,8 +108,8 @@ async fn identity(lease: &mut Lease, location: &str) -> Result<(SourceIdentity, 
 async fn free_connections(lease: &mut Lease) -> Result<Option<u32>> {
     let what = "cannot look up the limits of connections";
     let limits = Statement::new(
-        "SELECT CAST(@@max_connections AS CHAR), CAST(@@max_user_connections AS CHAR), \
-         (SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.PROCESSLIST WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1))",
+        "SELECT @@max_connections, @@max_user_connections, \
+         (SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1))",
     );
     let limits = lease.catalogue(&limits, what).await?;
     let used = lease

@@ -141,10 +141,7 @@ pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSetting
         ("character_set_results", "utf8mb4"),
         (access, "1"),
     ]);
-    let names: Vec<_> = expected
-        .iter()
-        .map(|(name, _)| format!("CAST(@@SESSION.{name} AS CHAR)"))
-        .collect();
+    let names: Vec<_> = expected.iter().map(|(name, _)| format!("@@SESSION.{name}")).collect();
     let look = Statement::new(format!("SELECT {}", names.join(", ")));
     let rows = catalogue::ask(connection, &look).await.map_err(failed)?;
     let row = rows.first().ok_or_else(silent)?;

@@ -22,9 +22,7 @@ pub(super) struct Refused {
 pub(super) async fn strain(connections: &Arc<Connections>, refused: &Refused) -> Result<Option<Strain>> {
     let mut lease = connections.lease().await?;
     let mut seen = sessions(&mut lease).await?;
-    let row_waits = Statement::new(
-        "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'",
-    );
+    let row_waits = Statement::new("SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'");
     // A consistent read takes no row lock, so whoever waits for one is somebody else.
     let rows = where_allowed(&mut lease, &row_waits, &refused.transactions).await?;
     let row_waits = rows.first().map(|row| row.number(0)).transpose()?.flatten();
@@ -50,11 +48,11 @@ async fn sessions(lease: &mut Lease) -> Result<Seen> {
     let running = lease.catalogue(&running, WHAT).await?;
     let ours = format!("ID = CONNECTION_ID() OR INFO LIKE '%{MARK}%'");
     let look = Statement::new(format!(
-        "SELECT CAST(COUNT(CASE WHEN {ours} THEN 1 END) AS CHAR), \
-         CAST(COUNT(CASE WHEN USER IN ('system user', 'event_scheduler') \
-             OR COMMAND IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID') THEN 1 END) AS CHAR), \
-         CAST(COUNT(CASE WHEN STATE LIKE 'Waiting for%lock' AND NOT ({ours}) THEN 1 END) AS CHAR), \
-         CAST(@@max_connections AS CHAR) \
+        "SELECT COUNT(CASE WHEN {ours} THEN 1 END), \
+         COUNT(CASE WHEN USER IN ('system user', 'event_scheduler') \
+             OR COMMAND IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID') THEN 1 END), \
+         COUNT(CASE WHEN STATE LIKE 'Waiting for%lock' AND NOT ({ours}) THEN 1 END), \
+         @@max_connections \
          FROM information_schema.PROCESSLIST WHERE COMMAND <> 'Sleep'"
     ));
     let listed = lease.catalogue(&look, WHAT).await?;

@@ -4,7 +4,7 @@
 //! roles and databases, and leaves nothing behind in a session that a pooler lends to somebody else afterwards.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result, SnapshotToken};
@@ -18,7 +18,7 @@ use super::errors::{self, DatabaseError, Phase};
 use super::pins::Pins;
 use super::{sql, wire};
 use crate::SourceSettings;
-use crate::resting::Resting;
+use crate::resting::{Keeper, Resting, close_old};
 
 /// Opens connections and keeps those at rest. At most as many exist as there are permits, of both kinds together: the
 /// driver's, for questions, and our own, for reading.
@@ -172,17 +172,8 @@ impl Connections {
         }
     }
 
-    /// When the next connection at rest is old; `None` once there is none.
-    fn next_old(&self) -> Option<Instant> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = [idle.drivers.due(self.idle_timeout), idle.own.due(self.idle_timeout)];
-        let due = due.into_iter().flatten().min();
-        idle.watched = due.is_some();
-        due
-    }
-
-    /// Closes a connection that is old, if there is one. Its place is free once it is gone.
-    async fn close_one<C: Client>(&self) -> bool {
+    /// Closes a connection of this kind that is old, if there is one.
+    async fn close_old_of<C: Client>(&self) -> bool {
         // No permit left: none is at rest.
         let Ok(_permit) = self.permits.try_acquire() else {
             return false;
@@ -198,17 +189,17 @@ impl Connections {
     }
 }
 
-/// Closes connections that have rested for too long, as long as any rest.
-async fn close_old(connections: Weak<Connections>) {
-    loop {
-        let Some(due) = connections.upgrade().and_then(|connections| connections.next_old()) else {
-            return;
-        };
-        tokio::time::sleep_until(due).await;
-        let Some(connections) = connections.upgrade() else {
-            return;
-        };
-        while connections.close_one::<PgConnection>().await || connections.close_one::<wire::Connection>().await {}
+impl Keeper for Connections {
+    fn next_old(&self) -> Option<Instant> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = [idle.drivers.due(self.idle_timeout), idle.own.due(self.idle_timeout)];
+        let due = due.into_iter().flatten().min();
+        idle.watched = due.is_some();
+        due
+    }
+
+    async fn close_one(&self) -> bool {
+        self.close_old_of::<PgConnection>().await || self.close_old_of::<wire::Connection>().await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::client::customize::CustomizableOperation;
 use aws_sdk_s3::config::Config;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
@@ -65,15 +66,20 @@ impl Bucket {
         format!("s3://{}/{}{key}", self.name, self.prefix)
     }
 
-    /// The configuration of a request that carries a body: more time for more bytes, and a pace. `None` leaves the client's own,
-    /// which costs less to follow.
-    pub(super) fn for_body(&self, bytes: u64) -> Option<aws_sdk_s3::config::Builder> {
+    /// Gives a request that carries a body more time for more bytes, and a pace. Where it needs neither, the client's own
+    /// configuration stays, which costs less to follow.
+    pub(super) fn for_body<T, E, B>(
+        &self,
+        request: CustomizableOperation<T, E, B>,
+        bytes: u64,
+    ) -> CustomizableOperation<T, E, B> {
         let time = self.time_for(bytes);
-        let config = || Config::builder().timeout_config(timeouts(time));
+        let config = Config::builder().timeout_config(timeouts(time));
         match &self.pace {
             // Given with the request, it comes after what the request itself does with its body.
-            Some(pace) => Some(config().interceptor(PacedBodies::new(Arc::clone(pace)))),
-            None => (time > self.request_timeout).then(config),
+            Some(pace) => request.config_override(config.interceptor(PacedBodies::new(Arc::clone(pace)))),
+            None if time > self.request_timeout => request.config_override(config),
+            None => request,
         }
     }
 
@@ -101,12 +107,9 @@ impl Bucket {
         if put != Put::Replace && self.creates_only {
             request = request.if_none_match("*");
         }
-        let mut sent = request.body(ByteStream::from(body)).customize();
-        if let Some(config) = self.for_body(length) {
-            sent = sent.config_override(config);
-        }
+        let sending = self.for_body(request.body(ByteStream::from(body)).customize(), length);
         let turn = self.turn(length).await;
-        let sent = sent.send().await;
+        let sent = sending.send().await;
         drop(turn);
         let Err(error) = sent else {
             return Ok(Created::New);

@@ -161,17 +161,15 @@ impl S3Upload {
         if self.bucket.creates_only {
             request = request.if_none_match("*");
         }
-        let mut sent = request
+        let completing = request
             .bucket(&self.bucket.name)
             .key(self.bucket.full_key(&self.key))
             .upload_id(&parts.id)
             .multipart_upload(list.build())
             .customize();
         // The store joins the parts before it answers.
-        if let Some(config) = self.bucket.for_body(self.tally.bytes()) {
-            sent = sent.config_override(config);
-        }
-        let Err(error) = sent.send().await else {
+        let completing = self.bucket.for_body(completing, self.tally.bytes());
+        let Err(error) = completing.send().await else {
             return Ok(());
         };
         let message = format!("cannot complete the upload of {}", self.bucket.shown(&self.key));
@@ -267,17 +265,13 @@ impl Part {
             number,
         } = self;
         let length = body.len() as u64;
-        let config = bucket.for_body(length);
         let request = bucket
             .client
             .upload_part()
             .bucket(&bucket.name)
             .key(bucket.full_key(&key));
         let request = request.upload_id(id).part_number(number).body(ByteStream::from(body));
-        let mut sending = request.customize();
-        if let Some(config) = config {
-            sending = sending.config_override(config);
-        }
+        let sending = bucket.for_body(request.customize(), length);
         let turn = bucket.turn(length).await;
         let sent = sending.send().await;
         drop(turn);
