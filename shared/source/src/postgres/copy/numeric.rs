@@ -20,16 +20,6 @@ const fn powers() -> [i128; 39] {
     powers
 }
 
-const fn small_powers() -> [u64; 16] {
-    let mut powers = [1; 16];
-    let mut i = 1;
-    while i < 16 {
-        powers[i] = powers[i - 1] * 10;
-        i += 1;
-    }
-    powers
-}
-
 /// The parts of a field, its digits still as they came.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numeric<'a> {
@@ -126,7 +116,6 @@ impl<'a> Numeric<'a> {
 
     /// The magnitude where it is exact and everything on the way to it fits into 64 bits: nearly always.
     fn small(&self, scale: i32) -> Option<u64> {
-        const SMALL_POWERS: [u64; 16] = small_powers();
         if self.digits.len() > 8 {
             return None;
         }
@@ -140,10 +129,17 @@ impl<'a> Numeric<'a> {
             sum = sum * 10_000 + u64::from(group);
             exponent -= 4;
         }
-        let unit = *SMALL_POWERS.get(exponent.unsigned_abs() as usize)?;
+        // The server leaves no group of zeroes at the end, so that the last one reaches to the scale and not beyond it.
         match exponent {
-            0..=3 => Some(sum * unit),
-            ..0 if sum.is_multiple_of(unit) => Some(sum / unit),
+            0 => Some(sum),
+            1 => Some(sum * 10),
+            2 => Some(sum * 100),
+            3 => Some(sum * 1000),
+            -1 => part::<10>(sum),
+            -2 => part::<100>(sum),
+            -3 => part::<1000>(sum),
+            // Zero has no groups at all.
+            _ if sum == 0 => Some(0),
             _ => None,
         }
     }
@@ -181,6 +177,11 @@ impl<'a> Numeric<'a> {
             )),
         }
     }
+}
+
+/// A divisor that is known when this is compiled costs a multiplication.
+fn part<const UNIT: u64>(sum: u64) -> Option<u64> {
+    sum.is_multiple_of(UNIT).then_some(sum / UNIT)
 }
 
 fn shifted(sum: i128, digits: usize) -> Result<i128, Misfit> {
