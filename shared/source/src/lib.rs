@@ -2,11 +2,14 @@
 
 mod mysql;
 mod postgres;
+mod regrow;
 mod resting;
 mod sqlite;
 mod strain;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod texts;
+mod tls;
 
 use std::fmt;
 use std::time::Duration;

@@ -47,6 +47,53 @@ impl<C> Resting<C> {
     }
 }
 
+/// Connections at rest of two kinds: the driver's, for questions, and our own, for reading.
+#[derive(Debug)]
+pub(crate) struct Idle<D, O> {
+    pub(crate) drivers: Resting<D>,
+    pub(crate) own: Resting<O>,
+    /// Somebody closes those that have rested for too long.
+    watched: bool,
+}
+
+impl<D, O> Default for Idle<D, O> {
+    fn default() -> Self {
+        Self {
+            drivers: Resting::default(),
+            own: Resting::default(),
+            watched: false,
+        }
+    }
+}
+
+impl<D, O> Idle<D, O> {
+    /// A connection that has to go where so many may exist.
+    pub(crate) fn take_surplus(&mut self, most: usize) -> (Option<D>, Option<O>) {
+        if self.drivers.len() + self.own.len() <= most {
+            return (None, None);
+        }
+        match self.drivers.pop() {
+            Some(driver) => (Some(driver), None),
+            None => (None, self.own.pop()),
+        }
+    }
+
+    /// Whether nobody watches yet; from now on somebody does.
+    pub(crate) fn begin_to_watch(&mut self) -> bool {
+        !std::mem::replace(&mut self.watched, true)
+    }
+
+    /// When the next one is old; without one nobody watches any more.
+    pub(crate) fn next_old(&mut self, limit: Duration) -> Option<Instant> {
+        let due = [self.drivers.due(limit), self.own.due(limit)]
+            .into_iter()
+            .flatten()
+            .min();
+        self.watched = due.is_some();
+        due
+    }
+}
+
 /// Who keeps connections at rest.
 pub(crate) trait Keeper: Send + Sync + 'static {
     /// When the next connection at rest is old; `None` once there is none, and then nobody watches any more.

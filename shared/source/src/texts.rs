@@ -5,17 +5,19 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
+use crate::regrow::{room, room_bytes};
+
 /// Values of a text column. Those of many rows are copied first and judged together: one look at many bytes is cheaper
 /// than many looks at a few.
 #[derive(Debug)]
-pub(super) struct Texts {
+pub(crate) struct Texts {
     offsets: Vec<i32>,
     bytes: Vec<u8>,
     nulls: NullBufferBuilder,
 }
 
 impl Texts {
-    pub(super) fn with_capacity(values: usize, bytes: usize) -> Self {
+    fn with_capacity(values: usize, bytes: usize) -> Self {
         let mut offsets = Vec::with_capacity(values + 1);
         offsets.push(0);
         Self {
@@ -25,19 +27,19 @@ impl Texts {
         }
     }
 
-    pub(super) fn append(&mut self, text: &str) {
+    pub(crate) fn append(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
         self.nulls.append_non_null();
         self.end();
     }
 
-    pub(super) fn append_null(&mut self) {
+    pub(crate) fn append_null(&mut self) {
         self.nulls.append_null();
         self.end();
     }
 
     /// Appends values as they come from the database, or none of them and says which is the first that is no UTF-8.
-    pub(super) fn append_all<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<(), usize> {
+    pub(crate) fn append_all<'a>(&mut self, values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<(), usize> {
         let (first, from) = (self.nulls.len(), self.bytes.len());
         // Two values that are no text could be one together, only if the second begins within a character.
         let mut torn = false;
@@ -67,16 +69,22 @@ impl Texts {
         self.offsets.push(end);
     }
 
-    /// The values so far; nothing is left, and `room` says how many values and bytes there shall be room for.
-    pub(super) fn finish(&mut self, room: impl Fn(usize, usize) -> (usize, usize)) -> ArrayRef {
-        let (values, bytes) = room(self.nulls.len(), self.bytes.len());
-        let mut done = std::mem::replace(self, Self::with_capacity(values, bytes));
+    /// The values so far; nothing is left but room for about as many again.
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        let next = Self::with_capacity(room(self.nulls.len()), room_bytes(self.bytes.len()));
+        let mut done = std::mem::replace(self, next);
         let offsets = OffsetBuffer::new(ScalarBuffer::from(done.offsets));
         Arc::new(StringArray::new(
             offsets,
             Buffer::from_vec(done.bytes),
             done.nulls.finish(),
         ))
+    }
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self::with_capacity(0, 0)
     }
 }
 
@@ -98,13 +106,13 @@ mod tests {
                 0..8,
             ),
         ) {
-            let mut texts = Texts::with_capacity(0, 0);
+            let mut texts = Texts::default();
             texts.append("before");
             let appended = texts.append_all(values.iter().map(|value| value.as_deref()));
             let refused = values.iter().position(|value| value.as_ref().is_some_and(|v| std::str::from_utf8(v).is_err()));
             prop_assert_eq!(appended.err(), refused);
             texts.append("after");
-            let array = texts.finish(|_, _| (0, 0));
+            let array = texts.finish();
             let found: Vec<_> = array.as_string::<i32>().iter().map(|text| text.map(|t| t.as_bytes().to_vec())).collect();
             let within = if refused.is_some() { Vec::new() } else { values };
             let expected = [vec![Some(b"before".to_vec())], within, vec![Some(b"after".to_vec())]].concat();

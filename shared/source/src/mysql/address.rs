@@ -7,10 +7,16 @@ use sqlextract_model::{Code, Failure, Result};
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
+use super::wire::Endpoint;
+use crate::tls::{Encryption, Files, Trust};
+
 /// Where to connect. Its `Debug` shows the location only.
 #[derive(Clone)]
 pub(super) struct Address {
+    /// For the driver.
     pub(super) options: MySqlConnectOptions,
+    /// For our own connections.
+    pub(super) endpoint: Endpoint,
     /// `host:port/database` or the socket's path; no user, no password.
     pub(super) location: String,
     pub(super) database: Option<String>,
@@ -29,36 +35,17 @@ impl Address {
     /// may end in plain text, are refused for such a host unless plain text is allowed by name.
     pub(super) fn parse(url: &str, allow_plaintext: bool) -> Result<Self> {
         let parts = Parts::of(url)?;
-        let mut options = MySqlConnectOptions::new()
-            .host(&parts.host)
-            .port(parts.port)
-            .username(&parts.user)
-            // The session is pinned by ourselves, in one statement, whatever the server's defaults are.
-            .pipes_as_concat(false)
-            .no_engine_substitution(false)
-            .timezone(None)
-            .set_names(false)
-            // The looks at a table's keys and the read of a batch. To close a statement costs more than to keep it: the
-            // server does not answer that, and what is sent next waits until it acknowledges, 40 ms.
-            .statement_cache_capacity(32)
-            // Statements hold values of the user's filters.
-            .disable_statement_logging();
-        if let Some(password) = &parts.password {
-            options = options.password(password);
-        }
-        if let Some(database) = &parts.database {
-            options = options.database(database);
-        }
         let mut mode = None;
         let mut socket = None;
-        for (name, value) in &parts.parameters {
+        let mut files = Files::default();
+        for (name, value) in parts.parameters {
             match name.as_str() {
-                "ssl-mode" | "sslmode" => mode = Some(value.parse().map_err(|_| invalid_value(name))?),
-                "ssl-ca" | "sslca" => options = options.ssl_ca(value),
-                "ssl-cert" | "sslcert" => options = options.ssl_client_cert(value),
-                "ssl-key" | "sslkey" => options = options.ssl_client_key(value),
-                "socket" => socket = Some(value.clone()),
-                _ => return Err(unknown_parameter(name)),
+                "ssl-mode" | "sslmode" => mode = Some(value.parse().map_err(|_| invalid_value(&name))?),
+                "ssl-ca" | "sslca" => files.root_certificate = Some(value),
+                "ssl-cert" | "sslcert" => files.certificate = Some(value),
+                "ssl-key" | "sslkey" => files.key = Some(value),
+                "socket" => socket = Some(value),
+                _ => return Err(unknown_parameter(&name)),
             }
         }
         let local = socket.is_some() || is_loopback(&parts.host);
@@ -71,22 +58,79 @@ impl Address {
         if may_be_plain && !local && !allow_plaintext {
             return Err(plaintext_refused(&parts.host));
         }
-        options = options.ssl_mode(mode);
         let mut location = match &socket {
             Some(path) => path.clone(),
             None => format!("{}:{}", parts.host, parts.port),
         };
-        if let Some(path) = socket {
-            options = options.socket(path);
-        }
         if let Some(database) = &parts.database {
             location = format!("{location}/{database}");
         }
-        Ok(Self {
-            options,
-            location,
+        let database = parts.database.clone();
+        let endpoint = Endpoint {
+            host: parts.host,
+            port: parts.port,
+            socket,
+            user: parts.user,
+            password: parts.password,
             database: parts.database,
+            encryption: encryption(mode),
+            files,
+        };
+        Ok(Self {
+            options: options(&endpoint, mode),
+            endpoint,
+            location,
+            database,
         })
+    }
+}
+
+/// What the driver needs of an endpoint.
+fn options(endpoint: &Endpoint, mode: MySqlSslMode) -> MySqlConnectOptions {
+    let mut options = MySqlConnectOptions::new()
+        .host(&endpoint.host)
+        .port(endpoint.port)
+        .username(&endpoint.user)
+        .ssl_mode(mode)
+        // The session is pinned by ourselves, in one statement, whatever the server's defaults are.
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        // The looks at a table's keys. To close a statement costs more than to keep it: the server does not answer
+        // that, and what is sent next waits until it acknowledges, 40 ms.
+        .statement_cache_capacity(32)
+        // Statements hold values of the user's filters.
+        .disable_statement_logging();
+    if let Some(password) = &endpoint.password {
+        options = options.password(password);
+    }
+    if let Some(database) = &endpoint.database {
+        options = options.database(database);
+    }
+    if let Some(path) = &endpoint.socket {
+        options = options.socket(path);
+    }
+    let files = &endpoint.files;
+    if let Some(file) = &files.root_certificate {
+        options = options.ssl_ca(file);
+    }
+    if let Some(file) = &files.certificate {
+        options = options.ssl_client_cert(file);
+    }
+    if let Some(file) = &files.key {
+        options = options.ssl_client_key(file);
+    }
+    options
+}
+
+fn encryption(mode: MySqlSslMode) -> Encryption {
+    match mode {
+        MySqlSslMode::Disabled => Encryption::Never,
+        MySqlSslMode::Preferred => Encryption::WherePossible,
+        MySqlSslMode::Required => Encryption::Always(Trust::Anyone),
+        MySqlSslMode::VerifyCa => Encryption::Always(Trust::Chain),
+        MySqlSslMode::VerifyIdentity => Encryption::Always(Trust::ChainAndName),
     }
 }
 

@@ -4,24 +4,32 @@
 //! it is prepared anew; and to close what was prepared costs 40 ms, since the server does not answer that and what is sent
 //! next waits until it acknowledges.
 
-use futures_util::TryStreamExt;
+use std::sync::Arc;
+
 use sqlextract_model::Result;
-use sqlx::mysql::{MySqlConnection, MySqlRow};
-use sqlx::{Column, Row};
 
 use super::cell;
+use super::client::Client;
 use super::connection::{Lease, answered};
 use super::errors::{During, failure};
 use super::sql::Statement;
 
 /// A row of such an answer: texts, whatever the types.
 #[derive(Debug)]
-pub(super) struct CatalogueRow(MySqlRow);
+pub(super) struct CatalogueRow {
+    names: Arc<[String]>,
+    cells: Vec<Option<Vec<u8>>>,
+}
 
 impl CatalogueRow {
+    pub(super) fn new(names: Arc<[String]>, cells: Vec<Option<Vec<u8>>>) -> Self {
+        Self { names, cells }
+    }
+
     pub(super) fn text(&self, index: usize) -> Result<Option<String>> {
-        let text = cell::raw(&self.0, index).map(|raw| String::from_utf8(raw.to_vec()));
-        text.transpose().map_err(|e| cell::unreadable(index).because(e))
+        let cell = self.cells.get(index).cloned().flatten();
+        let text = cell.map(String::from_utf8).transpose();
+        text.map_err(|e| cell::unreadable(index).because(e))
     }
 
     /// A number from 0; NULL and anything else is `None`.
@@ -31,22 +39,16 @@ impl CatalogueRow {
 
     /// The place of the first column whose name passes.
     pub(super) fn position(&self, passes: impl Fn(&str) -> bool) -> Option<usize> {
-        self.0.columns().iter().position(|column| passes(column.name()))
+        self.names.iter().position(|name| passes(name))
     }
 }
 
-/// All rows of an answer.
-pub(super) async fn ask(connection: &mut MySqlConnection, question: &Statement) -> sqlx::Result<Vec<CatalogueRow>> {
-    let rows = sqlx::raw_sql(question.written_out()).fetch(connection);
-    rows.map_ok(CatalogueRow).try_collect().await
-}
-
-impl Lease {
+impl<C: Client> Lease<C> {
     /// All rows of the answer to a question about the server. After a failure that is not the question's own the lease
     /// must be dropped.
     pub(super) async fn catalogue(&mut self, question: &Statement, what: &str) -> Result<Vec<CatalogueRow>> {
         let limit = self.statement_timeout();
-        let rows = answered(ask(self.connection(), question), limit, what).await?;
-        rows.map_err(|e| failure(&e, During::Statement, what))
+        let rows = answered(self.connection().texts(question), limit, what).await?;
+        rows.map_err(|e| failure(e, During::Statement, what))
     }
 }

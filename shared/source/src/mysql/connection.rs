@@ -6,21 +6,24 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use sqlextract_model::{Code, Failure, Result};
 use sqlx::mysql::{MySqlRow, MySqlStatement};
-use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection};
+use sqlx::{Executor, MySqlConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::address::Address;
+use super::client::Client;
 use super::errors::{During, failure};
 use super::session::{self, Server};
 use super::sql::Statement;
+use super::wire;
 use crate::SourceSettings;
-use crate::resting::{Keeper, Resting, close_old};
+use crate::resting::{self, Keeper, close_old};
 
 /// An answer may come this much later than the server's own limit for the statement.
 const ANSWER_MARGIN: Duration = Duration::from_secs(15);
 
-/// Hands out connections and takes clean ones back.
+/// Hands out connections and takes clean ones back. At most as many exist as there are permits, of both kinds together: the
+/// driver's, for questions, and our own, for reading.
 #[derive(Debug)]
 pub(super) struct Connections {
     pub(super) address: Address,
@@ -30,16 +33,11 @@ pub(super) struct Connections {
     idle: Mutex<Idle>,
 }
 
-#[derive(Debug, Default)]
-struct Idle {
-    sessions: Resting<Session>,
-    /// Somebody closes those that have rested for too long.
-    watched: bool,
-}
+pub(super) type Idle = resting::Idle<Session<MySqlConnection>, Session<wire::Connection>>;
 
 #[derive(Debug)]
-struct Session {
-    connection: MySqlConnection,
+pub(super) struct Session<C> {
+    connection: C,
     server: Server,
 }
 
@@ -49,11 +47,11 @@ pub(super) struct ConnectionId(pub(super) u64);
 
 /// A connection in use. It is closed when dropped; only [`Lease::release`] keeps it.
 ///
-/// The driver reads a packet in two steps, so that a future dropped in between leaves the connection one answer behind:
-/// whatever ends early must end the connection too.
+/// A future that is dropped in the middle of an answer leaves the connection behind in it: whatever ends early must end the
+/// connection too.
 #[derive(Debug)]
-pub(super) struct Lease {
-    session: Session,
+pub(super) struct Lease<C: Client = MySqlConnection> {
+    session: Session<C>,
     owner: Arc<Connections>,
     _permit: OwnedSemaphorePermit,
 }
@@ -70,48 +68,56 @@ impl Connections {
     }
 
     /// A connection, as soon as one is free.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease> {
+    pub(super) async fn lease<C: Client>(self: &Arc<Self>) -> Result<Lease<C>> {
         let permit = self.permit().await?;
-        while let Some(mut session) = self.take_idle() {
+        while let Some(mut session) = self.take_idle::<C>() {
             // The server may have closed it meanwhile; what fails here was not used.
-            if matches!(
-                timeout(self.settings.connect_timeout, session.connection.ping()).await,
-                Ok(Ok(()))
-            ) {
-                return Ok(Lease {
-                    session,
-                    owner: Arc::clone(self),
-                    _permit: permit,
-                });
+            let answer = timeout(self.settings.connect_timeout, session.connection.ping()).await;
+            if matches!(answer, Ok(Ok(()))) {
+                return Ok(self.leased(session, permit));
             }
         }
-        let session = self.open().await?;
-        Ok(Lease {
-            session,
-            owner: Arc::clone(self),
-            _permit: permit,
-        })
+        self.make_room().await;
+        Ok(self.leased(self.open().await?, permit))
     }
 
     /// A connection that was never used before.
-    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease> {
+    pub(super) async fn fresh<C: Client>(self: &Arc<Self>) -> Result<Lease<C>> {
         let permit = self.permit().await?;
-        if let Some(session) = self.take_idle() {
+        if let Some(session) = self.take_idle::<C>() {
             close(session).await;
         }
-        let session = self.open().await?;
-        Ok(Lease {
+        self.make_room().await;
+        Ok(self.leased(self.open().await?, permit))
+    }
+
+    fn leased<C: Client>(self: &Arc<Self>, session: Session<C>, permit: OwnedSemaphorePermit) -> Lease<C> {
+        Lease {
             session,
             owner: Arc::clone(self),
             _permit: permit,
-        })
+        }
+    }
+
+    /// Closes a connection at rest where those of the other kind would make one too many.
+    async fn make_room(&self) {
+        let (driver, own) = self.idle().take_surplus(self.permits.available_permits());
+        if let Some(driver) = driver {
+            close(driver).await;
+        }
+        if let Some(own) = own {
+            close(own).await;
+        }
     }
 
     /// Ends a connection that was cut while its statement may still run. Whether that succeeds does not matter: the
     /// statement's own limit ends it at last.
     pub(super) async fn kill(self: &Arc<Self>, connection: ConnectionId) {
         let kill = Statement::new(format!("KILL {}", connection.0));
-        let killing = async { self.fresh().await?.rows(&kill, "cannot end a connection").await };
+        let killing = async {
+            let mut lease = self.fresh::<wire::Connection>().await?;
+            lease.run(&kill.text).await
+        };
         let _ = timeout(Duration::from_secs(5), killing).await;
     }
 
@@ -120,19 +126,19 @@ impl Connections {
         permit.map_err(|_| Failure::new(Code::Defect, "the semaphore of connections was closed"))
     }
 
-    fn take_idle(&self) -> Option<Session> {
-        self.idle().sessions.pop()
+    fn take_idle<C: Client>(&self) -> Option<Session<C>> {
+        C::at_rest(&mut self.idle()).pop()
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn open(&self) -> Result<Session> {
+    async fn open<C: Client>(&self) -> Result<Session<C>> {
         let what = format!("cannot connect to `{}`", self.address.location);
         let connecting = async {
-            let connection = self.address.options.connect().await;
-            let mut connection = connection.map_err(|e| failure(&e, During::Connecting, &what))?;
+            let connection = C::connect(&self.address).await;
+            let mut connection = connection.map_err(|e| failure(e, During::Connecting, &what))?;
             let server = session::pin(&mut connection, &self.settings).await?;
             Ok(Session { connection, server })
         };
@@ -143,22 +149,14 @@ impl Connections {
         };
         timeout(limit, connecting).await.unwrap_or_else(|_| timed_out())
     }
-}
 
-impl Keeper for Connections {
-    fn next_old(&self) -> Option<Instant> {
-        let mut idle = self.idle();
-        let due = idle.sessions.due(self.settings.idle_timeout);
-        idle.watched = due.is_some();
-        due
-    }
-
-    async fn close_one(&self) -> bool {
+    /// Closes a connection of this kind that is old, if there is one.
+    async fn close_old_of<C: Client>(&self) -> bool {
         // No permit left: none is at rest.
         let Ok(_permit) = self.permits.try_acquire() else {
             return false;
         };
-        let old = self.idle().sessions.take_due(self.settings.idle_timeout);
+        let old = C::at_rest(&mut self.idle()).take_due(self.settings.idle_timeout);
         let Some(old) = old else { return false };
         tracing::debug!("a connection to {} that nobody needs is closed", self.address.location);
         close(old).await;
@@ -166,12 +164,22 @@ impl Keeper for Connections {
     }
 }
 
-/// Says goodbye, so that the server logs no aborted connection. Whether that succeeds does not matter.
-async fn close(session: Session) {
-    let _ = timeout(Duration::from_secs(1), session.connection.close()).await;
+impl Keeper for Connections {
+    fn next_old(&self) -> Option<Instant> {
+        self.idle().next_old(self.settings.idle_timeout)
+    }
+
+    async fn close_one(&self) -> bool {
+        self.close_old_of::<MySqlConnection>().await || self.close_old_of::<wire::Connection>().await
+    }
 }
 
-impl Lease {
+/// Whether the goodbye succeeds does not matter.
+async fn close<C: Client>(session: Session<C>) {
+    let _ = timeout(Duration::from_secs(1), session.connection.goodbye()).await;
+}
+
+impl<C: Client> Lease<C> {
     /// Gives the connection back. Only for one whose last answer was read to its clean end.
     pub(super) fn release(self) {
         let Self {
@@ -180,8 +188,8 @@ impl Lease {
             _permit: permit,
         } = self;
         let mut idle = owner.idle();
-        idle.sessions.push(session);
-        let unwatched = !std::mem::replace(&mut idle.watched, true);
+        C::at_rest(&mut idle).push(session);
+        let unwatched = idle.begin_to_watch();
         drop(idle);
         if unwatched {
             tokio::spawn(close_old(Arc::downgrade(&owner)));
@@ -194,7 +202,7 @@ impl Lease {
         close(self.session).await;
     }
 
-    pub(super) fn connection(&mut self) -> &mut MySqlConnection {
+    pub(super) fn connection(&mut self) -> &mut C {
         &mut self.session.connection
     }
 
@@ -210,22 +218,19 @@ impl Lease {
         &self.session.server
     }
 
+    /// Runs a statement that answers with no rows. After a failure the lease must be dropped.
+    pub(super) async fn run(&mut self, statement: &str) -> Result<()> {
+        self.catalogue(&Statement::new(statement), statement).await.map(drop)
+    }
+}
+
+impl Lease {
     /// All rows of a small answer. After a failure that is not the statement's own the lease must be dropped.
     pub(super) async fn rows(&mut self, statement: &Statement, what: &str) -> Result<Vec<MySqlRow>> {
         let limit = self.statement_timeout();
         let rows = statement.query()?.fetch(self.connection()).try_collect::<Vec<_>>();
         let rows = answered(rows, limit, what).await?;
-        rows.map_err(|e| failure(&e, During::Statement, what))
-    }
-
-    /// Runs a statement that answers with no rows. After a failure the lease must be dropped.
-    pub(super) async fn run(&mut self, statement: &str) -> Result<()> {
-        let statement = Statement::new(statement);
-        let limit = self.statement_timeout();
-        let running = sqlx::raw_sql(statement.sql()).execute(&mut self.session.connection);
-        let done = answered(running, limit, &statement.text).await?;
-        done.map(|_| ())
-            .map_err(|e| failure(&e, During::Statement, &statement.text))
+        rows.map_err(|e| failure(e, During::Statement, what))
     }
 
     /// Lets the server parse a statement and tell its columns, and checks that no `?` of the user's SQL slipped in.
@@ -233,18 +238,41 @@ impl Lease {
         let limit = self.statement_timeout();
         let preparing = self.session.connection.prepare(statement.sql());
         let prepared = answered(preparing, limit, what).await?;
-        let prepared = prepared.map_err(|e| failure(&e, During::Statement, what))?;
+        let prepared = prepared.map_err(|e| failure(e, During::Statement, what))?;
         let placeholders = match sqlx::Statement::parameters(&prepared) {
             Some(sqlx::Either::Right(count)) => count,
             Some(sqlx::Either::Left(types)) => types.len(),
             None => statement.parameters.len(),
         };
-        if placeholders == statement.parameters.len() {
-            return Ok(prepared);
-        }
-        let message = format!("{what}: the filter or the query holds a bare `?`, which is a parameter without a value");
-        Err(Failure::new(Code::SourceQueryInvalid, message))
+        no_more_placeholders(placeholders, statement, what)?;
+        Ok(prepared)
     }
+}
+
+impl Lease<wire::Connection> {
+    /// Lets the server parse a statement, and checks that no `?` of the user's SQL slipped in.
+    pub(super) async fn prepare_rows(&mut self, statement: &Statement, what: &str) -> Result<wire::Prepared> {
+        let limit = self.statement_timeout();
+        let preparing = self.session.connection.prepare(&statement.text);
+        let prepared = answered(preparing, limit, what).await?;
+        let prepared = prepared.map_err(|e| failure(e, During::Statement, what))?;
+        no_more_placeholders(prepared.parameters, statement, what)?;
+        Ok(prepared)
+    }
+
+    /// Lets go of a prepared statement.
+    pub(super) async fn forget(&mut self, statement: wire::Prepared) -> Result<()> {
+        let forgotten = self.session.connection.forget(statement).await;
+        forgotten.map_err(|e| failure(e, During::Statement, "cannot let go of a statement"))
+    }
+}
+
+fn no_more_placeholders(found: usize, statement: &Statement, what: &str) -> Result<()> {
+    if found == statement.parameters.len() {
+        return Ok(());
+    }
+    let message = format!("{what}: the filter or the query holds a bare `?`, which is a parameter without a value");
+    Err(Failure::new(Code::SourceQueryInvalid, message))
 }
 
 /// Waits for an answer a little longer than the server may work on it: a network that swallows packets tells nothing.

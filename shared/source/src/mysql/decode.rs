@@ -1,18 +1,19 @@
 //! Cells of the binary protocol, straight into Arrow builders.
 
 use std::fmt;
-use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int8Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
+    Int8Builder, Int16Builder, Int32Builder, Int64Builder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    TimestampNanosecondBuilder,
 };
 use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
 
 use super::decimal::{self, Misfit};
 use super::temporal::{DateTime, Duration};
 use super::{cell, sql};
+use crate::regrow;
+use crate::texts::Texts;
 
 /// Why a cell is refused; the reader adds table, column and row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Refusal {
         }
     }
 
-    fn protocol(wire: &Wire) -> Self {
+    pub(super) fn protocol(wire: &Wire) -> Self {
         Self {
             code: Code::SourceProtocol,
             reason: format!("the server's bytes are no {wire:?}"),
@@ -39,18 +40,18 @@ impl Refusal {
 
 /// One column on its way into a record batch.
 pub(super) struct ColumnDecoder {
-    wire: Wire,
-    builder: Builder,
-    round: bool,
-    null_unrepresentable: bool,
+    pub(super) wire: Wire,
+    pub(super) builder: Builder,
+    pub(super) round: bool,
+    pub(super) null_unrepresentable: bool,
     /// A value that the server's cast lost would arrive as NULL.
-    never_null: bool,
+    pub(super) never_null: bool,
     /// Digits of a time's fraction, as declared.
     fraction: u32,
     text: String,
 }
 
-enum Builder {
+pub(super) enum Builder {
     Boolean(BooleanBuilder),
     Int8(Int8Builder),
     Int16(Int16Builder),
@@ -58,17 +59,22 @@ enum Builder {
     Int64(Int64Builder),
     Float32(Float32Builder),
     Float64(Float64Builder),
-    Decimal {
-        builder: Decimal128Builder,
-        precision: u8,
-        scale: u32,
-    },
-    Text(StringBuilder),
+    Decimal { builder: Decimal128Builder, digits: Digits },
+    Text(Texts),
     Binary(BinaryBuilder),
     Date(Date32Builder),
     Time(Time64MicrosecondBuilder),
     Micros(TimestampMicrosecondBuilder),
     Nanos(TimestampNanosecondBuilder),
+}
+
+/// Of the decimals of a column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digits {
+    precision: u8,
+    scale: u32,
+    /// 10^precision: a value must be smaller. Up to 10^38 the powers fit.
+    bound: u128,
 }
 
 /// Applies the same expression to whichever builder it is.
@@ -127,8 +133,24 @@ impl ColumnDecoder {
         matches!(self.builder, Builder::Text(_) | Builder::Binary(_))
     }
 
+    /// The values so far; the decoder is empty afterwards.
     pub(super) fn finish(&mut self) -> ArrayRef {
-        each!(&mut self.builder, b => Arc::new(b.finish()))
+        match &mut self.builder {
+            Builder::Boolean(b) => regrow::boolean(b),
+            Builder::Int8(b) => regrow::primitive(b),
+            Builder::Int16(b) => regrow::primitive(b),
+            Builder::Int32(b) => regrow::primitive(b),
+            Builder::Int64(b) => regrow::primitive(b),
+            Builder::Float32(b) => regrow::primitive(b),
+            Builder::Float64(b) => regrow::primitive(b),
+            Builder::Decimal { builder, .. } => regrow::primitive(builder),
+            Builder::Text(b) => b.finish(),
+            Builder::Binary(b) => regrow::variable(b),
+            Builder::Date(b) => regrow::primitive(b),
+            Builder::Time(b) => regrow::primitive(b),
+            Builder::Micros(b) => regrow::primitive(b),
+            Builder::Nanos(b) => regrow::primitive(b),
+        }
     }
 
     pub(super) fn push(&mut self, raw: Option<&[u8]>) -> std::result::Result<(), Refusal> {
@@ -140,18 +162,11 @@ impl ColumnDecoder {
             Builder::Int32(b) => b.append_value(narrow(integer(wire, raw)?)?),
             Builder::Int64(b) => b.append_value(narrow(integer(wire, raw)?)?),
             Builder::Boolean(b) => b.append_value(boolean(integer(wire, raw)?)?),
-            Builder::Decimal {
-                builder,
-                precision,
-                scale,
-            } => {
-                builder.append_value(unscaled(wire, raw, *precision, *scale, self.round)?);
-            }
+            Builder::Decimal { builder, digits } => builder.append_value(bounded(wire, raw, *digits, self.round)?),
             Builder::Float32(b) => b.append_value(float32(raw).ok_or_else(|| Refusal::protocol(wire))?),
             Builder::Float64(b) => b.append_value(float64(wire, raw, self.round)?),
             Builder::Text(b) => {
-                let text = text(wire, raw, self.fraction, &mut self.text)?;
-                b.append_value(text);
+                b.append(text(wire, raw, self.fraction, &mut self.text)?);
             }
             Builder::Binary(b) => b.append_value(raw),
             Builder::Date(_) | Builder::Time(_) | Builder::Micros(_) | Builder::Nanos(_) => {
@@ -183,10 +198,7 @@ impl ColumnDecoder {
                 each!(&mut self.builder, b => b.append_null());
                 Ok(())
             }
-            None => Err(Refusal::value(format!(
-                "`{}` has no counterpart in the chunk",
-                printed(wire, raw)
-            ))),
+            None => Err(no_counterpart(wire, raw)),
         }
     }
 
@@ -237,10 +249,13 @@ fn builder(chunk: &ChunkType) -> Option<Builder> {
         ChunkType::Float64 => Builder::Float64(Float64Builder::new()),
         ChunkType::Decimal { precision, scale } => Builder::Decimal {
             builder: Decimal128Builder::new().with_data_type(chunk.arrow()),
-            precision: *precision,
-            scale: u32::try_from(*scale).ok()?,
+            digits: Digits {
+                precision: *precision,
+                scale: u32::try_from(*scale).ok()?,
+                bound: 10_u128.checked_pow(u32::from(*precision))?,
+            },
         },
-        ChunkType::Text | ChunkType::Json | ChunkType::Uuid => Builder::Text(StringBuilder::new()),
+        ChunkType::Text | ChunkType::Json | ChunkType::Uuid => Builder::Text(Texts::default()),
         ChunkType::Binary => Builder::Binary(BinaryBuilder::new()),
         ChunkType::Date => Builder::Date(Date32Builder::new()),
         ChunkType::Time => Builder::Time(Time64MicrosecondBuilder::new()),
@@ -265,7 +280,7 @@ pub(super) fn fraction_digits(declared: &str) -> u32 {
     }
 }
 
-fn integer(wire: &Wire, raw: &[u8]) -> std::result::Result<i128, Refusal> {
+pub(super) fn integer(wire: &Wire, raw: &[u8]) -> std::result::Result<i128, Refusal> {
     let value = match wire {
         Wire::Int { .. } => cell::signed(raw).map(i128::from),
         Wire::Unsigned { .. } | Wire::Year => cell::unsigned(raw).map(i128::from),
@@ -279,7 +294,7 @@ fn integer(wire: &Wire, raw: &[u8]) -> std::result::Result<i128, Refusal> {
     value.ok_or_else(|| Refusal::protocol(wire))
 }
 
-fn narrow<T: TryFrom<i128>>(value: i128) -> std::result::Result<T, Refusal> {
+pub(super) fn narrow<T: TryFrom<i128>>(value: i128) -> std::result::Result<T, Refusal> {
     T::try_from(value).map_err(|_| Refusal::value(format!("{value} is out of the chunk type's range")))
 }
 
@@ -291,28 +306,27 @@ fn boolean(value: i128) -> std::result::Result<bool, Refusal> {
     }
 }
 
-fn unscaled(wire: &Wire, raw: &[u8], precision: u8, scale: u32, round: bool) -> std::result::Result<i128, Refusal> {
+/// The unscaled value, which fits the column's decimals.
+pub(super) fn bounded(wire: &Wire, raw: &[u8], digits: Digits, round: bool) -> std::result::Result<i128, Refusal> {
+    let Digits {
+        precision,
+        scale,
+        bound,
+    } = digits;
+    let too_many =
+        |value: &dyn fmt::Display| Refusal::value(format!("{value} does not fit decimal({precision},{scale})"));
     let value = match wire {
         Wire::Decimal => decimal::parse(raw, scale, round).map_err(|misfit| misfitting(misfit, wire, raw))?,
         _ => {
             let whole = integer(wire, raw)?;
             let scaled = 10_i128.checked_pow(scale).and_then(|factor| whole.checked_mul(factor));
-            scaled.ok_or_else(|| too_many_digits(whole, precision, scale))?
+            scaled.ok_or_else(|| too_many(&whole))?
         }
     };
-    // The powers up to 10^38 fit.
-    let fits = 10_u128
-        .checked_pow(u32::from(precision))
-        .is_some_and(|limit| value.unsigned_abs() < limit);
-    if fits {
-        Ok(value)
-    } else {
-        Err(too_many_digits(printed(wire, raw), precision, scale))
+    match value.unsigned_abs() < bound {
+        true => Ok(value),
+        false => Err(too_many(&printed(wire, raw))),
     }
-}
-
-fn too_many_digits(value: impl fmt::Display, precision: u8, scale: u32) -> Refusal {
-    Refusal::value(format!("{value} does not fit decimal({precision},{scale})"))
 }
 
 fn misfitting(misfit: Misfit, wire: &Wire, raw: &[u8]) -> Refusal {
@@ -347,13 +361,21 @@ fn float64(wire: &Wire, raw: &[u8], round: bool) -> std::result::Result<f64, Ref
     value.ok_or_else(|| Refusal::protocol(wire))
 }
 
+pub(super) fn no_counterpart(wire: &Wire, raw: &[u8]) -> Refusal {
+    Refusal::value(format!("`{}` has no counterpart in the chunk", printed(wire, raw)))
+}
+
+pub(super) fn text_of(raw: &[u8]) -> std::result::Result<&str, Refusal> {
+    std::str::from_utf8(raw).map_err(|e| Refusal::value(format!("the bytes are no UTF-8 text: {e}")))
+}
+
 fn text<'a>(wire: &Wire, raw: &'a [u8], fraction: u32, made: &'a mut String) -> std::result::Result<&'a str, Refusal> {
     use fmt::Write as _;
     made.clear();
     // Writing to a string cannot fail.
     let _ = match wire {
         Wire::Text | Wire::Json | Wire::Uuid | Wire::Decimal | Wire::Bytes => {
-            return std::str::from_utf8(raw).map_err(|e| Refusal::value(format!("the bytes are no UTF-8 text: {e}")));
+            return text_of(raw);
         }
         Wire::Time => {
             let time = Duration::read(raw).ok_or_else(|| Refusal::protocol(wire))?;

@@ -1,7 +1,65 @@
-//! Classes of the server's and the driver's errors, by error number and type, never by words.
+//! Classes of the server's and the clients' errors, by error number and type, never by words.
+
+use std::io;
 
 use sqlextract_model::{Code, Failure};
 use sqlx::mysql::MySqlDatabaseError;
+
+use super::wire::Refusal;
+
+/// What went wrong, whichever client it came through.
+#[derive(Debug)]
+pub(super) enum DatabaseError {
+    /// The server's own error.
+    Server {
+        number: u16,
+        state: Option<String>,
+        message: String,
+    },
+    Io(io::Error),
+    Tls(String),
+    Configuration(String),
+    Protocol(String),
+}
+
+impl From<Refusal> for DatabaseError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { number, state, message } = refusal;
+        Self::Server { number, state, message }
+    }
+}
+
+impl From<io::Error> for DatabaseError {
+    fn from(error: io::Error) -> Self {
+        // A certificate that is refused comes out of the socket.
+        if error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+            return Self::Tls(error.to_string());
+        }
+        match error.kind() {
+            io::ErrorKind::InvalidData => Self::Protocol(error.to_string()),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
+                Some(error) => Self::Server {
+                    number: error.number(),
+                    state: error.code().map(str::to_owned),
+                    message: error.message().to_owned(),
+                },
+                None => Self::Protocol(database.message().to_owned()),
+            },
+            sqlx::Error::Io(error) => error.into(),
+            sqlx::Error::Tls(error) => Self::Tls(error.to_string()),
+            sqlx::Error::Configuration(error) => Self::Configuration(error.to_string()),
+            other => Self::Protocol(other.to_string()),
+        }
+    }
+}
 
 /// What was tried when the error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,28 +68,21 @@ pub(super) enum During {
     Statement,
 }
 
-/// Turns a driver's error into a failure that says `what` could not be done.
-pub(super) fn failure(error: &sqlx::Error, during: During, what: &str) -> Failure {
-    let tls = |words: String| {
-        Failure::new(Code::PreflightFailed, what)
+/// The failure to do `what`.
+pub(super) fn failure(error: impl Into<DatabaseError>, during: During, what: &str) -> Failure {
+    match error.into() {
+        DatabaseError::Server { number, state, message } => {
+            Failure::new(code_of(number, state.as_deref()), what).because(format!("server error {number}: {message}"))
+        }
+        DatabaseError::Io(error) if during == During::Connecting => {
+            Failure::new(Code::SourceUnreachable, what).because(error)
+        }
+        DatabaseError::Io(error) => Failure::new(Code::SourceConnectionLost, what).because(error),
+        DatabaseError::Tls(words) => Failure::new(Code::PreflightFailed, what)
             .because(words)
-            .remedy("Name the server's authority with `ssl-ca=FILE` in the URL, or choose another `ssl-mode`.")
-    };
-    match error {
-        sqlx::Error::Database(database) => match database.try_downcast_ref::<MySqlDatabaseError>() {
-            Some(e) => {
-                let failure = Failure::new(code_of(e.number(), e.code()), what);
-                failure.because(format!("server error {}: {}", e.number(), e.message()))
-            }
-            None => Failure::new(Code::SourceProtocol, what).because(database.message()),
-        },
-        // A certificate that is refused comes out of the socket.
-        sqlx::Error::Io(io) if io.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) => tls(io.to_string()),
-        sqlx::Error::Io(io) if during == During::Connecting => Failure::new(Code::SourceUnreachable, what).because(io),
-        sqlx::Error::Io(io) => Failure::new(Code::SourceConnectionLost, what).because(io),
-        sqlx::Error::Tls(error) => tls(error.to_string()),
-        sqlx::Error::Configuration(configuration) => Failure::new(Code::ConfigInvalid, what).because(configuration),
-        other => Failure::new(Code::SourceProtocol, what).because(other),
+            .remedy("Name the server's authority with `ssl-ca=FILE` in the URL, or choose another `ssl-mode`."),
+        DatabaseError::Configuration(words) => Failure::new(Code::ConfigInvalid, what).because(words),
+        DatabaseError::Protocol(words) => Failure::new(Code::SourceProtocol, what).because(words),
     }
 }
 

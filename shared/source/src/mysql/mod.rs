@@ -1,25 +1,31 @@
-//! MySQL and MariaDB, read through the binary protocol.
+//! MySQL and MariaDB: questions go through the driver, rows come through the binary protocol over our own connections.
 
 mod address;
 mod aggregate;
 mod catalogue;
 mod cell;
+mod client;
 mod columns;
 mod connection;
 mod decimal;
 mod decode;
+mod decode_all;
 mod errors;
 mod inspect;
 mod keys;
 mod pending;
 mod probe;
 mod read;
+mod reader;
 mod schema;
 mod select;
+mod selected;
 mod session;
+mod sizes;
 mod sql;
 mod strain;
 mod temporal;
+mod wire;
 
 use std::sync::Arc;
 
@@ -27,6 +33,7 @@ use async_trait::async_trait;
 use sqlextract_model::{
     ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts, Strain,
 };
+use sqlx::MySqlConnection;
 
 use self::address::Address;
 use self::connection::Connections;
@@ -51,7 +58,7 @@ impl MysqlSource {
     pub async fn open(settings: SourceSettings) -> Result<Self> {
         let address = Address::parse(&settings.url, settings.allow_plaintext)?;
         let connections = Arc::new(Connections::new(address, settings));
-        connections.lease().await?.release();
+        connections.lease::<MySqlConnection>().await?.release();
         Ok(Self {
             connections,
             refused: strain::Refused::default(),

@@ -3,17 +3,22 @@
 use std::collections::HashMap;
 
 use sqlextract_model::{Code, ColumnMapping, Failure, Relation, Result, Wire};
-use sqlx::mysql::{MySqlColumn, MySqlTypeInfo};
-use sqlx::{Column, MySql, Type, TypeInfo};
+use sqlx::mysql::MySqlTypeInfo;
+use sqlx::{MySql, Type};
 
-use super::cell;
+use super::client::Client;
 use super::connection::Lease;
 use super::sql::{Statement, base_of};
+use super::wire::{Announced, Kind};
 
 /// Compares the declared types of a table's columns with those of the plan. A query has none to compare.
 ///
 /// Answers whether there is such a table; why there is not, the statement itself tells better.
-pub(super) async fn check_declared(lease: &mut Lease, relation: &Relation, columns: &[ColumnMapping]) -> Result<bool> {
+pub(super) async fn check_declared<C: Client>(
+    lease: &mut Lease<C>,
+    relation: &Relation,
+    columns: &[ColumnMapping],
+) -> Result<bool> {
     let Relation::Table(table) = relation else {
         return Ok(false);
     };
@@ -56,14 +61,10 @@ fn comparable(declared: &str) -> String {
 }
 
 /// Compares what the server announces with what the decoders expect.
-pub(super) fn check_types(announced: &[MySqlColumn], columns: &[ColumnMapping]) -> Result<()> {
+pub(super) fn check_types(announced: &[Announced], columns: &[ColumnMapping]) -> Result<()> {
     for (column, found) in columns.iter().zip(announced) {
-        if !arrives_as(&column.wire, found.type_info()) {
-            let message = format!(
-                "arrives as {}, and the plan expects {:?}",
-                found.type_info().name(),
-                column.wire
-            );
+        if !arrives_as(&column.wire, found) {
+            let message = format!("arrives as {:?}, and the plan expects {:?}", found.kind, column.wire);
             return Err(changed(column, &message));
         }
     }
@@ -80,25 +81,25 @@ fn changed(column: &ColumnMapping, how: &str) -> Failure {
     Failure::new(Code::SchemaChanged, format!("the column `{}` {how}", column.name)).column(&column.name)
 }
 
-fn arrives_as(wire: &Wire, info: &MySqlTypeInfo) -> bool {
-    let name = info.name();
-    if name == "NULL" {
-        return true;
-    }
-    match wire {
-        Wire::Int { .. } => cell::is_integer(info) && !cell::is_unsigned(info),
-        Wire::Unsigned { .. } => cell::is_unsigned(info) && name != "YEAR",
-        Wire::Float { bytes: 4 } => name == "FLOAT",
-        Wire::Float { .. } => name == "DOUBLE",
-        Wire::Decimal => name == "DECIMAL",
-        Wire::Text | Wire::Json | Wire::Uuid => is_text(info) || matches!(name, "JSON" | "ENUM" | "SET"),
-        Wire::Bytes => is_text_or_bytes(info) || name == "GEOMETRY",
-        Wire::Date => name == "DATE",
-        Wire::Time => name == "TIME",
-        Wire::Timestamp => name == "DATETIME",
-        Wire::TimestampWithZone => name == "TIMESTAMP",
-        Wire::Bit => name == "BIT",
-        Wire::Year => name == "YEAR",
+fn arrives_as(wire: &Wire, found: &Announced) -> bool {
+    match (wire, found.kind) {
+        // Every value is NULL then.
+        (_, Kind::Null) => true,
+        (Wire::Int { .. }, Kind::Integer(_)) => !found.unsigned,
+        (Wire::Unsigned { .. }, Kind::Integer(_)) => found.unsigned,
+        (Wire::Float { bytes: 4 }, kind) => kind == Kind::Float,
+        (Wire::Float { .. }, kind) => kind == Kind::Double,
+        (Wire::Decimal, kind) => kind == Kind::Decimal,
+        (Wire::Text | Wire::Json | Wire::Uuid, kind) => {
+            matches!(kind, Kind::Text | Kind::Json | Kind::Enumeration | Kind::Set)
+        }
+        (Wire::Bytes, kind) => matches!(kind, Kind::Text | Kind::Bytes | Kind::Enumeration | Kind::Geometry),
+        (Wire::Date, kind) => kind == Kind::Date,
+        (Wire::Time, kind) => kind == Kind::Time,
+        (Wire::Timestamp, kind) => kind == Kind::DateTime,
+        (Wire::TimestampWithZone, kind) => kind == Kind::Timestamp,
+        (Wire::Bit, kind) => kind == Kind::Bit,
+        (Wire::Year, kind) => kind == Kind::Year,
         _ => false,
     }
 }
@@ -106,10 +107,6 @@ fn arrives_as(wire: &Wire, info: &MySqlTypeInfo) -> bool {
 /// Text of any collation but `binary`. The driver's names go by a flag that the `_bin` collations have too.
 pub(super) fn is_text(info: &MySqlTypeInfo) -> bool {
     <str as Type<MySql>>::compatible(info)
-}
-
-pub(super) fn is_text_or_bytes(info: &MySqlTypeInfo) -> bool {
-    <[u8] as Type<MySql>>::compatible(info)
 }
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result};
-use sqlx::mysql::MySqlConnection;
 
-use super::catalogue;
+use super::client::Client;
 use super::connection::ConnectionId;
-use super::errors::{During, failure};
+use super::errors::{DatabaseError, During, failure};
 use super::sql::Statement;
 use crate::SourceSettings;
 
@@ -102,12 +101,12 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// Pins the session and verifies that the settings hold, which a pooler between may break.
-pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSettings) -> Result<Server> {
+pub(super) async fn pin<C: Client>(connection: &mut C, wanted: &SourceSettings) -> Result<Server> {
     let what = "cannot set up the session";
-    let failed = |e: sqlx::Error| failure(&e, During::Statement, what);
+    let failed = |e: DatabaseError| failure(e, During::Statement, what);
     let silent = || Failure::new(Code::SourceProtocol, what).because("the server answers with no row");
     let look = Statement::new("SELECT VERSION(), CONNECTION_ID()");
-    let rows = catalogue::ask(connection, &look).await.map_err(failed)?;
+    let rows = connection.texts(&look).await.map_err(failed)?;
     let row = rows.first().ok_or_else(silent)?;
     let connection_id = ConnectionId(row.number(1)?.unwrap_or_default());
     let server = Server::of(row.text(0)?.unwrap_or_default(), connection_id);
@@ -120,10 +119,7 @@ pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSetting
     let pinned = format!("SET NAMES utf8mb4{}", assignments.concat());
     let read_only = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
     for statement in [&pinned, read_only] {
-        sqlx::raw_sql(Statement::new(statement).sql())
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+        connection.texts(&Statement::new(statement)).await.map_err(failed)?;
     }
 
     let access = if server.mariadb && !server.is_mariadb_since(11, 1) {
@@ -143,7 +139,7 @@ pub(super) async fn pin(connection: &mut MySqlConnection, wanted: &SourceSetting
     ]);
     let names: Vec<_> = expected.iter().map(|(name, _)| format!("@@SESSION.{name}")).collect();
     let look = Statement::new(format!("SELECT {}", names.join(", ")));
-    let rows = catalogue::ask(connection, &look).await.map_err(failed)?;
+    let rows = connection.texts(&look).await.map_err(failed)?;
     let row = rows.first().ok_or_else(silent)?;
     for (i, (name, value)) in expected.into_iter().enumerate() {
         let found = row.text(i)?.unwrap_or_default();

@@ -7,7 +7,8 @@ use sqlextract_model::{Code, Failure, Result};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::wire::{Encryption, Endpoint, Files, Trust};
+use super::wire::Endpoint;
+use crate::tls::{Encryption, Files, Trust};
 
 const FORM: &str = "postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full";
 const DEFAULT_PORT: u16 = 5432;

@@ -18,7 +18,7 @@ use super::errors::{self, DatabaseError, Phase};
 use super::pins::Pins;
 use super::{sql, wire};
 use crate::SourceSettings;
-use crate::resting::{Keeper, Resting, close_old};
+use crate::resting::{self, Keeper, close_old};
 
 /// Opens connections and keeps those at rest. At most as many exist as there are permits, of both kinds together: the
 /// driver's, for questions, and our own, for reading.
@@ -35,14 +35,7 @@ pub(crate) struct Connections {
     ended: Mutex<HashSet<SnapshotToken>>,
 }
 
-/// Connections at rest, of either kind.
-#[derive(Default)]
-pub(crate) struct Idle {
-    pub(crate) drivers: Resting<PgConnection>,
-    pub(crate) own: Resting<wire::Connection>,
-    /// Somebody closes those that have rested for too long.
-    watched: bool,
-}
+pub(crate) type Idle = resting::Idle<PgConnection, wire::Connection>;
 
 impl Connections {
     pub(crate) fn new(address: Address, settings: &SourceSettings, pins: &Pins) -> Arc<Self> {
@@ -107,17 +100,12 @@ impl Connections {
 
     /// Closes a connection at rest where those of the other kind would make one too many.
     async fn make_room(&self) {
-        let (driver, own) = {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let free = self.permits.available_permits();
-            match idle.drivers.len() + idle.own.len() > free {
-                true => match idle.drivers.pop() {
-                    Some(driver) => (Some(driver), None),
-                    None => (None, idle.own.pop()),
-                },
-                false => (None, None),
-            }
-        };
+        let most = self.permits.available_permits();
+        let (driver, own) = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_surplus(most);
         if let Some(driver) = driver {
             close(driver, self.connect_timeout).await;
         }
@@ -167,7 +155,7 @@ impl Connections {
     pub(crate) fn rest<C: Client>(self: &Arc<Self>, connection: C) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         C::at_rest(&mut idle).push(connection);
-        if !std::mem::replace(&mut idle.watched, true) {
+        if idle.begin_to_watch() {
             tokio::spawn(close_old(Arc::downgrade(self)));
         }
     }
@@ -192,10 +180,7 @@ impl Connections {
 impl Keeper for Connections {
     fn next_old(&self) -> Option<Instant> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = [idle.drivers.due(self.idle_timeout), idle.own.due(self.idle_timeout)];
-        let due = due.into_iter().flatten().min();
-        idle.watched = due.is_some();
-        due
+        idle.next_old(self.idle_timeout)
     }
 
     async fn close_one(&self) -> bool {

@@ -2,9 +2,12 @@
 
 #![cfg(test)]
 
+#[path = "../tls/certificates.rs"]
+mod certificates;
 mod support;
 
 mod aggregates;
+mod encryption;
 mod failures;
 mod keys;
 mod queries;

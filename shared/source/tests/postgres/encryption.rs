@@ -3,46 +3,26 @@
 //! Between us and the scratch server, which has no TLS, stands a server of our own that has: it answers the request for
 //! TLS, and passes on what it deciphers.
 
-use std::sync::Arc;
-
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sqlextract_model::Code;
 use sqlextract_source::PostgresSource;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::certificates::Certified;
 use crate::fixture::{Reading, Scratch, inspect, settings};
 
-/// A server with a certificate for `localhost`, and the file of the authority behind it.
+/// A server that has TLS.
 struct Encrypted {
     port: u16,
-    folder: TempDir,
+    certified: Certified,
 }
 
 impl Encrypted {
     async fn before(scratch: &Scratch) -> Self {
         let address = scratch.server.rsplit_once('@').unwrap().1.to_owned();
-        let mut authority = CertificateParams::new([]).unwrap();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &authority).unwrap();
-        let folder = TempDir::new().unwrap();
-        std::fs::write(folder.path().join("authority.pem"), authority.pem()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let certified = Certified::new();
+        let acceptor = certified.acceptor.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -50,13 +30,13 @@ impl Encrypted {
                 tokio::spawn(pass_on(client, acceptor.clone(), address.clone()));
             }
         });
-        Self { port, folder }
+        Self { port, certified }
     }
 
     fn url(&self, scratch: &Scratch, host: &str, parameters: &str) -> String {
         let (_, rest) = scratch.server.split_once("://").unwrap();
         let (credentials, _) = rest.rsplit_once('@').unwrap();
-        let parameters = parameters.replace("AUTHORITY", self.folder.path().join("authority.pem").to_str().unwrap());
+        let parameters = parameters.replace("AUTHORITY", &self.certified.authority());
         format!(
             "postgres://{credentials}@{host}:{}/{}?{parameters}",
             self.port, scratch.name

@@ -7,6 +7,8 @@
 
 mod aggregates;
 mod catalogue;
+#[path = "../tls/certificates.rs"]
+mod certificates;
 mod encryption;
 mod faults;
 mod fixture;

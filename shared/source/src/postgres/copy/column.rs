@@ -1,12 +1,10 @@
 //! One column's values on their way from the stream's fields into an Arrow builder.
 
-use std::sync::Arc;
-
-use arrow::array::builder::{BinaryBuilder, BooleanBuilder, GenericByteBuilder, PrimitiveBuilder, StringBuilder};
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType};
+use arrow::array::ArrayRef;
+use arrow::array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow::datatypes::{
-    ByteArrayType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
+    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
+    TimestampMicrosecondType, TimestampNanosecondType,
 };
 use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
 
@@ -14,8 +12,9 @@ use super::misfit::{Misfit, exactly};
 use super::number::{Integer, NumberCells};
 use super::numeric::{Excess, Numeric};
 use super::temporal;
-use super::texts::Texts;
 use crate::postgres::sql;
+use crate::regrow::{boolean, primitive, variable};
+use crate::texts::Texts;
 
 /// The length of a canonical UUID.
 const UUID_TEXT: usize = 36;
@@ -116,7 +115,7 @@ impl Column {
     fn append_exact(&mut self, bytes: &[u8]) -> std::result::Result<(), Misfit> {
         let excess = self.excess;
         match &mut self.cells {
-            Cells::Boolean(cells) => cells.append_value(boolean(bytes)?),
+            Cells::Boolean(cells) => cells.append_value(truth(bytes)?),
             Cells::Int16(cells) => cells.append_value(i16::from_be_bytes(exactly(bytes)?)),
             Cells::Int32(cells) => cells.append_value(i32::from_be_bytes(exactly(bytes)?)),
             Cells::Int64(cells) => cells.append_value(i64::from_be_bytes(exactly(bytes)?)),
@@ -168,15 +167,10 @@ impl Column {
         }
     }
 
-    /// The values so far; the column is empty afterwards, keeps its type, and has room for about as many again: growing
-    /// step by step would copy them and leave up to half of the memory unused.
+    /// The values so far; the column is empty afterwards and keeps its type.
     pub(crate) fn finish(&mut self) -> ArrayRef {
         match &mut self.cells {
-            Cells::Boolean(cells) => {
-                let values = cells.finish();
-                *cells = BooleanBuilder::with_capacity(room(values.len()));
-                Arc::new(values)
-            }
+            Cells::Boolean(cells) => boolean(cells),
             Cells::Int16(cells) => primitive(cells),
             Cells::Int32(cells) => primitive(cells),
             Cells::Int64(cells) => primitive(cells),
@@ -184,7 +178,7 @@ impl Column {
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => primitive(cells),
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.finish(),
             Cells::Decimal { cells, .. } => primitive(cells),
-            Cells::Text(texts) => texts.finish(|values, bytes| (room(values), room(bytes).min(MOST_ROOM_BYTES))),
+            Cells::Text(texts) => texts.finish(),
             Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => variable(cells),
             Cells::Binary(cells) => variable(cells),
             Cells::Date(cells) => primitive(cells),
@@ -195,30 +189,9 @@ impl Column {
     }
 }
 
-const MOST_ROOM_BYTES: usize = 8 << 20;
-
-/// A little more than there was.
-fn room(last: usize) -> usize {
-    last + last / 16
-}
-
-fn primitive<T: ArrowPrimitiveType>(cells: &mut PrimitiveBuilder<T>) -> ArrayRef {
-    let values = cells.finish();
-    *cells = PrimitiveBuilder::with_capacity(room(values.len())).with_data_type(values.data_type().clone());
-    Arc::new(values)
-}
-
-fn variable<T: ByteArrayType>(cells: &mut GenericByteBuilder<T>) -> ArrayRef {
-    let values = cells.finish();
-    // A row that is larger than a whole batch should be is no measure for the next.
-    let bytes = room(values.value_data().len()).min(MOST_ROOM_BYTES);
-    *cells = GenericByteBuilder::with_capacity(room(values.len()), bytes);
-    Arc::new(values)
-}
-
 fn cells(mapping: &ColumnMapping) -> Option<Cells> {
     if sql::text_is_made_by_the_database(mapping) {
-        return Some(Cells::Text(Texts::with_capacity(0, 0)));
+        return Some(Cells::Text(Texts::default()));
     }
     let arrow = mapping.chunk.arrow();
     let cells = match (&mapping.wire, &mapping.chunk) {
@@ -239,7 +212,7 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
         },
         (Wire::Decimal, chunk) => Cells::Number(NumberCells::of(chunk)?, String::new()),
         (Wire::Text | Wire::Bytes, ChunkType::Text) | (Wire::Json, ChunkType::Json | ChunkType::Text) => {
-            Cells::Text(Texts::with_capacity(0, 0))
+            Cells::Text(Texts::default())
         }
         (Wire::Text | Wire::Bytes, ChunkType::Json) => Cells::CheckedJson(StringBuilder::new()),
         (Wire::Jsonb, ChunkType::Json | ChunkType::Text) => Cells::Jsonb(StringBuilder::new()),
@@ -256,7 +229,7 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
     Some(cells)
 }
 
-fn boolean(bytes: &[u8]) -> std::result::Result<bool, Misfit> {
+fn truth(bytes: &[u8]) -> std::result::Result<bool, Misfit> {
     match bytes {
         [0] => Ok(false),
         [1] => Ok(true),

@@ -12,6 +12,5 @@ mod strip;
 mod temporal;
 #[cfg(test)]
 mod tests;
-mod texts;
 
 pub(crate) use decoder::{CopyDecoder, Progress};

@@ -7,7 +7,6 @@
 mod copy_out;
 mod frames;
 mod start;
-mod tls;
 
 use std::io;
 use std::pin::Pin;
@@ -21,12 +20,11 @@ use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 pub(crate) use copy_out::{CopyOut, Slice};
 pub(crate) use frames::{Frame, Frames};
-pub(crate) use start::{Encryption, Endpoint};
-pub(crate) use tls::{Files, Trust};
+pub(crate) use start::Endpoint;
 
 use super::describe::Described;
 use super::errors::DatabaseError;
-use start::Stream;
+use crate::tls::Stream;
 
 /// A session of the database.
 pub(crate) struct Connection {

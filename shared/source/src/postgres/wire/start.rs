@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -10,13 +9,12 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 
-use super::tls::{self, Files, Trust};
 use super::{Connection, unexpected};
 use crate::postgres::errors::DatabaseError;
+use crate::tls::{self, Encryption, Files, Stream, Trust};
 
 /// Where the server is and who asks. It has no `Debug`, since it holds the password.
 #[derive(Clone)]
@@ -33,19 +31,6 @@ pub(crate) struct Endpoint {
     pub(crate) encryption: Encryption,
     pub(crate) files: Files,
 }
-
-/// What `sslmode` asks of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encryption {
-    Never,
-    WherePossible,
-    Always(Trust),
-}
-
-/// What bytes go through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseError> {
     let mut connection = Connection::over(stream(endpoint).await?);
@@ -90,12 +75,8 @@ async fn stream(endpoint: &Endpoint) -> Result<Box<dyn Stream>, DatabaseError> {
         b'N' => return Err(DatabaseError::Tls("the server does not support TLS".to_owned())),
         _ => return Err(unexpected("to the request for TLS")),
     }
-    let config = tls::config(trust, &endpoint.files).map_err(DatabaseError::Tls)?;
-    let name = tls::server_name(host).map_err(DatabaseError::Tls)?;
-    let encrypted = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    Ok(Box::new(
-        encrypted.map_err(|error| DatabaseError::Tls(error.to_string()))?,
-    ))
+    let encrypted = tls::encrypt(stream, host, trust, &endpoint.files).await;
+    encrypted.map_err(DatabaseError::Tls)
 }
 
 async fn authenticate(connection: &mut Connection, endpoint: &Endpoint) -> Result<(), DatabaseError> {

@@ -1,4 +1,4 @@
-//! TLS as `sslmode` says, on the one provider.
+//! TLS of our own connections, as the source's URL says, on the one provider.
 
 use std::sync::Arc;
 
@@ -8,15 +8,29 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// What bytes go through, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Whether a connection is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    Never,
+    WherePossible,
+    Always(Trust),
+}
 
 /// How much of the server's certificate is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// `prefer` and `require`: encrypted, by whomever.
+    /// Encrypted, by whomever.
     Anyone,
-    /// `verify-ca`: the chain.
     Chain,
-    /// `verify-full`: the chain and the name.
     ChainAndName,
 }
 
@@ -28,8 +42,21 @@ pub(crate) struct Files {
     pub(crate) key: Option<String>,
 }
 
-/// Reads the files. The error is a sentence.
-pub(crate) fn config(trust: Trust, files: &Files) -> Result<ClientConfig, String> {
+/// Encrypts a connection to `host`. The error is a sentence.
+pub(crate) async fn encrypt(
+    stream: TcpStream,
+    host: &str,
+    trust: Trust,
+    files: &Files,
+) -> Result<Box<dyn Stream>, String> {
+    let config = config(trust, files)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?;
+    let encrypted = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    Ok(Box::new(encrypted.map_err(|error| error.to_string())?))
+}
+
+/// Reads the files.
+fn config(trust: Trust, files: &Files) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -57,7 +84,7 @@ pub(crate) fn config(trust: Trust, files: &Files) -> Result<ClientConfig, String
                 .with_client_auth_cert(certificates(certificate)?, key)
                 .map_err(|error| error.to_string())
         }
-        _ => Err("`sslcert` and `sslkey` must be given together".to_owned()),
+        _ => Err("a certificate and its key must be given together".to_owned()),
     }
 }
 
@@ -140,9 +167,4 @@ impl ServerCertVerifier for Lenient {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
-}
-
-/// The name that a certificate must be for.
-pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))
 }
