@@ -1,6 +1,8 @@
 # Private servers for tests: sourced by tests/run. Everything lives below $servers_folder and is stopped on exit.
 
 servers_folder=
+# Of every server; tests look for it in all that they leave (tests/src/secrets.rs).
+password=marked-9f2c7e41
 packages=()
 # The process that keeps the shared servers as containers, and our end of its input.
 containers=
@@ -114,8 +116,8 @@ start_postgres() {
   # Durability costs time and proves nothing here; the socket stays in the private folder.
   start_server postgres postgres "$bin/postgres" -D "$data" -p "$port" -k "$data" -h 127.0.0.1 \
     -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=200 -c shared_buffers=256MB
-  wait_for PostgreSQL psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
-  export SQLEXTRACT_TEST_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
+  wait_for PostgreSQL psql "postgres://postgres:$password@127.0.0.1:$port/postgres" -c 'SELECT 1'
+  export SQLEXTRACT_TEST_POSTGRES="postgres://postgres:$password@127.0.0.1:$port/postgres"
   command -v pgbouncer >/dev/null || export SQLEXTRACT_TEST_PGBOUNCER=/usr/sbin/pgbouncer
 }
 
@@ -141,8 +143,8 @@ start_newer_postgres() {
   as_user postgres "$bin/initdb" -D "$data/data" -U postgres --auth=scram-sha-256 --pwfile="$servers_folder/postgres-password" --no-sync -E UTF8 --locale=C >"$servers_folder/newer-initdb.log" 2>&1
   start_server postgres newer-postgres "$bin/postgres" -D "$data/data" -p "$port" -k "$data/data" -h 127.0.0.1 \
     -c fsync=off -c full_page_writes=off -c autovacuum=off -c max_connections=50
-  wait_for "the newer PostgreSQL" psql "postgres://postgres:scratch@127.0.0.1:$port/postgres" -c 'SELECT 1'
-  export SQLEXTRACT_TEST_NEWER_POSTGRES="postgres://postgres:scratch@127.0.0.1:$port/postgres"
+  wait_for "the newer PostgreSQL" psql "postgres://postgres:$password@127.0.0.1:$port/postgres" -c 'SELECT 1'
+  export SQLEXTRACT_TEST_NEWER_POSTGRES="postgres://postgres:$password@127.0.0.1:$port/postgres"
 }
 
 start_mariadb() {
@@ -160,8 +162,9 @@ start_mariadb() {
   wait_for MariaDB mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root -e "SELECT 1"
   # Root by TCP comes from 127.0.0.1, where name resolution is off.
   mariadb --no-defaults --protocol=tcp -h 127.0.0.1 -P "$port" -u root \
-    -e "CREATE USER IF NOT EXISTS root@'127.0.0.1'; GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION" || true
-  export SQLEXTRACT_TEST_MYSQL="mysql://root@127.0.0.1:$port/mysql"
+    -e "CREATE USER IF NOT EXISTS root@'127.0.0.1'; GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;
+        ALTER USER root@'127.0.0.1' IDENTIFIED BY '$password'; SET PASSWORD FOR root@localhost = PASSWORD('$password')"
+  export SQLEXTRACT_TEST_MYSQL="mysql://root:$password@127.0.0.1:$port/mysql"
 }
 
 # The folder of the broker's own programs: Debian's, since those in PATH insist on the broker's user; else where PATH has it.
@@ -205,7 +208,7 @@ start_rabbitmq() {
     "$bin/rabbitmq-server"
   expendable+=("$!")
   wait_for RabbitMQ accepts "$port"
-  export SQLEXTRACT_TEST_RABBITMQ="amqp://scratch:scratch@127.0.0.1:$port/%2f"
+  export SQLEXTRACT_TEST_RABBITMQ="amqp://scratch:$password@127.0.0.1:$port/%2f"
 }
 
 # With a password, so that a wrong one can be tested.
@@ -214,10 +217,10 @@ start_redis() {
   data=$servers_folder/redis
   port=$(free_port)
   install -d -m 700 "$data"
-  start_server "$(id -un)" redis redis-server --bind 127.0.0.1 --port "$port" --dir "$data" --requirepass scratch \
+  start_server "$(id -un)" redis redis-server --bind 127.0.0.1 --port "$port" --dir "$data" --requirepass "$password" \
     --save '' --appendonly no
-  wait_for Redis env REDISCLI_AUTH=scratch redis-cli -h 127.0.0.1 -p "$port" PING
-  export SQLEXTRACT_TEST_REDIS="redis://default:scratch@127.0.0.1:$port/0"
+  wait_for Redis env REDISCLI_AUTH="$password" redis-cli -h 127.0.0.1 -p "$port" PING
+  export SQLEXTRACT_TEST_REDIS="redis://default:$password@127.0.0.1:$port/0"
 }
 
 # Asks each server to end, and ends what does not within half a minute: a run must never wait for its own servers.
@@ -251,7 +254,7 @@ start_servers() {
   local address
   servers_folder=$(mktemp -d "${TMPDIR:-/tmp}/sqlextract-servers.XXXXXX")
   chmod 755 "$servers_folder"
-  echo scratch >"$servers_folder/postgres-password"
+  echo "$password" >"$servers_folder/postgres-password"
   chmod 644 "$servers_folder/postgres-password"
   trap stop_servers EXIT
   for address in "${test_addresses[@]}"; do

@@ -17,7 +17,8 @@ def duckdb(kind, url, table, form, compression, out):
     database.execute(f"LOAD {scanner}")
     if kind == "mysql":
         parts = urllib.parse.urlsplit(url)
-        url = f"host={parts.hostname} port={parts.port} user={parts.username} database={parts.path[1:]}"
+        password = f"password={parts.password}" if parts.password else ""
+        url = f"host={parts.hostname} port={parts.port} user={parts.username} {password} database={parts.path[1:]}"
     database.execute(f"ATTACH '{url}' AS source (TYPE {kind}, READ_ONLY)")
     name = f"source.public.{table}" if kind == "postgres" else f"source.{table}"
     options = "FORMAT csv, HEADER" if form == "csv" else f"FORMAT parquet, COMPRESSION {compression}"

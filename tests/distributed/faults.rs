@@ -1,6 +1,6 @@
 //! What services live with: a store that misbehaves, a database that goes away, changes or is locked, a full Redis.
 
-use sqlextract_system_tests::{Broker, Dialect, Dose, Faults, Fleet, FleetSource, Store, answers, eventually};
+use sqlextract_system_tests::{Broker, Dialect, Dose, Faults, Fleet, FleetSource, Store, answers, eventually, secrets};
 
 use crate::fingerprint::Orders;
 
@@ -130,7 +130,7 @@ fn no_password_is_in_any_log_event_manifest_or_number() {
         everything += &String::from_utf8_lossy(&std::fs::read(fleet.folder().join(file)).unwrap_or_default());
     }
     assert!(everything.len() > 10_000, "too little was said to prove anything");
-    for secret in [":scratch@", "\"scratch\"", "test-secret"] {
+    for secret in [secrets::PASSWORD, secrets::SECRET_KEY] {
         if let Some(at) = everything.find(secret) {
             let from = everything.floor_char_boundary(at.saturating_sub(300));
             panic!("{secret} is in: {}", &everything[from..at]);

@@ -37,6 +37,17 @@ fn a_job_goes_from_request_to_script_through_two_extractors() {
     orders.is_in(&job);
     assert!(job.entries.len() >= 15, "{} batches", job.entries.len());
     assert_eq!(job.manifest["consistency"], "snapshot");
+    let load = &job.manifest["source_load"];
+    for told in [
+        "wire_bytes",
+        "longest_statement_ms",
+        "snapshot_age_ms",
+        "peak_connections",
+        "blocks_read",
+        "temporary_bytes",
+    ] {
+        assert!(load[told].is_u64(), "no {told} in {load}");
+    }
     let completed = watch.heard(name, "extraction.completed");
     assert_eq!(completed.len(), 1);
     assert_eq!(completed[0]["data"]["totals"]["rows"], 20_000);

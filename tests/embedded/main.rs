@@ -11,6 +11,7 @@ mod ingest;
 mod kills;
 mod limits;
 mod lineitem;
+mod load;
 mod loading;
 mod memory;
 mod modes;

@@ -11,6 +11,7 @@ pub use sqlextract_s3_server::{Dose, Faults, Hold};
 
 use crate::chunks::Job;
 use crate::process::Run;
+use crate::secrets;
 
 const BUCKET: &str = "lake";
 const ACCESS_KEY: &str = "AKIASCENARIO";
@@ -34,6 +35,12 @@ fn start(runtime: &Runtime, root: &Path) -> S3Server {
     server.expect("a port of this host is free")
 }
 
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        secrets::look_below(self.folder.path());
+    }
+}
+
 impl Default for Bucket {
     fn default() -> Self {
         Self::new()
@@ -42,7 +49,7 @@ impl Default for Bucket {
 
 impl Bucket {
     /// The secret key that the server accepts; no output may show it.
-    pub const SECRET: &'static str = "scenario-secret-marker";
+    pub const SECRET: &'static str = secrets::SECRET_KEY;
 
     pub fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder can be made");

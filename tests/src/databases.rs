@@ -244,6 +244,7 @@ impl Database {
                     user,
                     database,
                 ]);
+                mariadb.env("MYSQL_PWD", password);
                 mariadb
             }
         }

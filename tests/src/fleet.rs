@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::chunks::Job;
 use crate::process::{Run, Running, Scenario, eventually, variable};
+use crate::secrets::SECRET_KEY;
 
 const BUCKET: &str = "lake";
 const PREFIX: &str = "extractions";
@@ -85,7 +86,7 @@ impl Fleet {
                 root: &root,
                 address: "127.0.0.1:0",
                 access_key: "test",
-                secret_key: "test-secret",
+                secret_key: SECRET_KEY,
                 buckets: &[BUCKET],
             }))
             .expect("the S3 server starts");
@@ -179,7 +180,7 @@ impl Fleet {
             ("CHECKPOINT", self.checkpoint.clone()),
             ("AWS_ENDPOINT_URL", self.store.url()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", "test-secret".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
         ]
     }

@@ -8,6 +8,7 @@ mod fleet;
 mod own_servers;
 mod process;
 mod rows;
+pub mod secrets;
 mod server;
 mod way;
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::process::{eventually, signal};
+use crate::secrets::PASSWORD;
 
 /// A RabbitMQ node with the scratch broker's user and without plugins. What it has confirmed outlives a kill.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl Broker {
     }
 
     pub fn url(&self) -> String {
-        format!("amqp://scratch:scratch@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://scratch:{PASSWORD}@127.0.0.1:{}/%2f", self.port)
     }
 
     /// Starts the node, again with what it held.

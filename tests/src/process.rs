@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::secrets;
+
 /// How `abort` ends a process.
 const SIGABRT: i32 = 6;
 /// No scenario's single command may take longer.
@@ -76,6 +78,12 @@ pub fn python_of(interpreter: &str, script: &str, input: &Value) -> Value {
 pub struct Scenario {
     folder: TempDir,
     started: AtomicU32,
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        secrets::look_below(self.folder.path());
+    }
 }
 
 impl Default for Scenario {

@@ -34,6 +34,7 @@ impl Extractor {
             rows: extracted.rows,
             chunks: extracted.chunks,
             columns: extracted.columns,
+            load: Some(extracted.load),
         };
         let own: Vec<ObjectKey> = record.chunks.iter().filter_map(|c| full_key(message, &c.key)).collect();
         // The outcome of a cancelled job may be there already, and it names nothing that comes later.

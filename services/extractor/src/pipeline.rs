@@ -10,10 +10,10 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, ROW_COPIES};
 use sqlextract_model::{
-    AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, Result, TablePlan,
+    AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, ReadLoad, Result, TablePlan,
 };
 use sqlextract_runtime::{ProgressSink, RateLimiter, Reservation, Share, crash_point};
-use sqlextract_source::{ReadLimits, ReadRequest, RowSink};
+use sqlextract_source::{ReadLimits, ReadRequest, ReadSummary, RowSink};
 use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::upload::{ChunkNames, Uploader};
 #[derive(Debug)]
 pub(crate) struct Extracted {
     pub(crate) rows: u64,
+    pub(crate) load: ReadLoad,
     pub(crate) chunks: Vec<ChunkRecord>,
     pub(crate) columns: Vec<ColumnAggregate>,
 }
@@ -155,8 +156,9 @@ impl Extractor {
             Err(Failure::new(Code::SourceTimeout, text))
         });
         match done {
-            Ok((rows, columns, ())) => Ok(Extracted {
-                rows,
+            Ok((summary, columns, ())) => Ok(Extracted {
+                rows: summary.rows,
+                load: summary.load,
                 chunks: uploader.finished,
                 columns,
             }),
@@ -190,7 +192,7 @@ impl Extractor {
         batch: &Batch,
         shares: Shares,
         (sink, stop): (&mut Sink<'_>, &CancellationToken),
-    ) -> Result<u64> {
+    ) -> Result<ReadSummary> {
         let source = self.ports.source(&self.source)?;
         let request = ReadRequest {
             table: &plan.table,
@@ -211,7 +213,7 @@ impl Extractor {
         };
         let summary = source.read(request, sink).await?;
         sink.end().await;
-        Ok(summary.rows)
+        Ok(summary)
     }
 
     fn encoder(&self, plan: &TablePlan, shares: Shares) -> Result<ChunkEncoder> {

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sqlextract_model::{BatchIndex, Epoch, JobRecord, TablePlan};
 use sqlextract_source::Snapshot;
 use sqlextract_storage::Stored;
+use tokio::time::Instant;
 
 /// The fan-out's order is the tables' order, then the batches'. A position counts over all of them.
 #[derive(Debug)]
@@ -13,13 +15,20 @@ pub(crate) struct ActiveJob {
     pub(crate) record: JobRecord,
     pub(crate) tables: Vec<ActiveTable>,
     pub(crate) epoch: Epoch,
-    pub(crate) snapshot: Option<Arc<dyn Snapshot>>,
+    pub(crate) snapshot: Option<KeptSnapshot>,
     /// The round of the fan-out that is under way, drawn by lot: ticks of others drive nothing.
     pub(crate) round: u64,
     /// Whether the round's first tick is held. Until then nothing drives the job, however open it is.
     begun: AtomicBool,
     /// Where the round has come to, so that a tick that comes twice publishes once.
     reached: AtomicU64,
+}
+
+/// A snapshot, and since when it is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptSnapshot {
+    pub(crate) snapshot: Arc<dyn Snapshot>,
+    pub(crate) since: Instant,
 }
 
 #[derive(Debug)]
@@ -66,7 +75,7 @@ impl ActiveJob {
         record: JobRecord,
         tables: Vec<ActiveTable>,
         epoch: Epoch,
-        snapshot: Option<Arc<dyn Snapshot>>,
+        snapshot: Option<KeptSnapshot>,
         round: u64,
     ) -> Self {
         Self {
@@ -78,6 +87,10 @@ impl ActiveJob {
             begun: AtomicBool::new(false),
             reached: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) fn snapshot_age(&self) -> Option<Duration> {
+        self.snapshot.as_ref().map(|kept| kept.since.elapsed())
     }
 
     pub(crate) fn has_begun(&self) -> bool {

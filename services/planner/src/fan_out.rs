@@ -210,7 +210,7 @@ fn batch_message(open: &ActiveJob, number: usize, batch: u64) -> BatchMessage {
         segment: plan.segment.clone(),
         generation: plan.generation,
         epoch: open.epoch,
-        snapshot: open.snapshot.as_ref().map(|s| s.token().clone()),
+        snapshot: open.snapshot.as_ref().map(|kept| kept.snapshot.token().clone()),
         batch: BatchIndex(batch),
         page: u32::try_from(page).unwrap_or(u32::MAX),
         plan_hash: stored.sha256,

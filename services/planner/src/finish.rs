@@ -1,11 +1,12 @@
 //! Finishing a job: storage is compared with the plan, orphans are swept, the outcome is written once and told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlextract_model::{
     BatchIndex, Code, CommitRecord, Failure, JobRecord, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome,
-    Range, Result, TablePlan,
+    Range, Result, SourceCounters, TablePlan,
 };
 use sqlextract_runtime::crash_point;
 use sqlextract_storage::{JobRecords, Stored};
@@ -13,7 +14,8 @@ use sqlextract_storage::{JobRecords, Stored};
 use crate::Planner;
 use crate::active::ActiveJob;
 use crate::announce::About;
-use crate::manifest::ManifestBuilder;
+use crate::load::{counters, since_the_beginning};
+use crate::manifest::{Ending, ManifestBuilder};
 
 /// Entries of a manifest page.
 const PAGE_ENTRIES: usize = 1000;
@@ -25,7 +27,8 @@ impl Planner {
     /// it again.
     pub(crate) async fn finish(&self, records: &JobRecords, open: &ActiveJob) -> Result<()> {
         let plans: Vec<&Stored<TablePlan>> = open.tables.iter().map(|table| &table.plan).collect();
-        match self.collect(records, &open.record, &plans, Outcome::Completed).await? {
+        let ends = (Outcome::Completed, open.snapshot_age());
+        match self.collect(records, &open.record, &plans, ends).await? {
             Collected::Whole(manifest) => self.conclude(records, &open.record, &manifest).await,
             Collected::Missing { table, batch } => {
                 tracing::warn!(job.id = %records.job(), table.name = %table, batch = batch.0, "a committed batch is missing in storage; reading again");
@@ -60,7 +63,7 @@ impl Planner {
             plans.extend(records.latest_plan(&table.segment).await?);
         }
         let plans: Vec<&Stored<TablePlan>> = plans.iter().collect();
-        if let Collected::Whole(mut manifest) = self.collect(records, record, &plans, outcome).await? {
+        if let Collected::Whole(mut manifest) = self.collect(records, record, &plans, (outcome, None)).await? {
             manifest.failures = failures;
             self.conclude(records, record, &manifest).await?;
         }
@@ -127,9 +130,14 @@ impl Planner {
         records: &JobRecords,
         record: &JobRecord,
         plans: &[&Stored<TablePlan>],
-        outcome: Outcome,
+        (outcome, snapshot_age): (Outcome, Option<Duration>),
     ) -> Result<Collected> {
-        let (epochs, mut sizes) = tokio::try_join!(records.epochs(), chunk_sizes(records))?;
+        let (epochs, sizes, counters) = tokio::join!(
+            records.epochs(),
+            chunk_sizes(records),
+            self.counters_at_the_end(record, outcome)
+        );
+        let (epochs, mut sizes) = (epochs?, sizes?);
         let mut builder = ManifestBuilder::new(record, &epochs);
         let mut pages: Vec<ManifestPage> = Vec::new();
         let mut page: Vec<ManifestEntry> = Vec::new();
@@ -169,14 +177,23 @@ impl Planner {
         // What no commit record claimed was left by attempts that lost or died.
         let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
         records.delete_chunks(&orphans).await?;
-        let manifest = builder.finish(
+        let ending = Ending {
             outcome,
-            pages,
-            self.ports.surroundings.utc_now(),
-            self.settings.created_by.clone(),
-            self.settings.single_writer,
-        );
-        Ok(Collected::Whole(Box::new(manifest)))
+            finished_at: self.ports.surroundings.utc_now(),
+            created_by: self.settings.created_by.clone(),
+            single_writer: self.settings.single_writer,
+            snapshot_age,
+            counters: since_the_beginning(&epochs, counters),
+        };
+        Ok(Collected::Whole(Box::new(builder.finish(pages, ending))))
+    }
+
+    /// Of a job that failed the source may be the reason; it is not asked again.
+    async fn counters_at_the_end(&self, record: &JobRecord, outcome: Outcome) -> Option<SourceCounters> {
+        if outcome != Outcome::Completed {
+            return None;
+        }
+        counters(self.ports.source(&record.request.source).ok()?.as_ref(), record).await
     }
 }
 

@@ -13,6 +13,7 @@ mod announce;
 mod epoch;
 mod fan_out;
 mod finish;
+mod load;
 mod long;
 mod manifest;
 mod open;
@@ -131,6 +132,12 @@ impl Planner {
     /// How many jobs this planner holds open.
     pub fn jobs(&self) -> usize {
         self.active.lock().expect("no holder of this lock panics").len()
+    }
+
+    /// The age of the oldest snapshot that this planner keeps.
+    pub fn oldest_snapshot(&self) -> Option<Duration> {
+        let active = self.active.lock().expect("no holder of this lock panics");
+        active.values().filter_map(|job| job.snapshot_age()).max()
     }
 
     fn records(&self, destination: &str, job: &JobId) -> Result<JobRecords> {

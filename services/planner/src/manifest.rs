@@ -1,11 +1,12 @@
 //! Building the manifest's head from plans and commit records: pure, one batch at a time.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use sqlextract_encoding::merge;
 use sqlextract_model::{
     CommitRecord, Consistency, Digest, Epoch, EpochRecord, JobRecord, Manifest, ManifestPage, ManifestTable, Outcome,
-    Relation, SnapshotEvidence, TablePlan, Totals,
+    Relation, SnapshotEvidence, SourceCounters, SourceLoad, TablePlan, Totals,
 };
 
 /// Collects tables in the job's order, each followed by its batches.
@@ -16,6 +17,18 @@ pub(crate) struct ManifestBuilder<'a> {
     /// The evidence of the instant that each finished table shows.
     instants: Vec<Option<SnapshotEvidence>>,
     tables: Vec<ManifestTable>,
+    load: SourceLoad,
+}
+
+/// What the manifest says beside tables and batches.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) outcome: Outcome,
+    pub(crate) finished_at: String,
+    pub(crate) created_by: String,
+    pub(crate) single_writer: bool,
+    pub(crate) snapshot_age: Option<Duration>,
+    pub(crate) counters: SourceCounters,
 }
 
 impl<'a> ManifestBuilder<'a> {
@@ -26,6 +39,7 @@ impl<'a> ManifestBuilder<'a> {
             evidence,
             instants: Vec::new(),
             tables: Vec::new(),
+            load: SourceLoad::default(),
         }
     }
 
@@ -61,6 +75,7 @@ impl<'a> ManifestBuilder<'a> {
             table.consistency = Consistency::Batch;
         }
         table.totals.add_batch(commit.rows, &commit.chunks);
+        commit.load.iter().for_each(|read| self.load += read);
         if table.aggregates.is_empty() {
             table.aggregates.clone_from(&commit.columns);
             return;
@@ -70,30 +85,32 @@ impl<'a> ManifestBuilder<'a> {
         }
     }
 
-    pub(crate) fn finish(
-        self,
-        outcome: Outcome,
-        pages: Vec<ManifestPage>,
-        finished_at: String,
-        created_by: String,
-        single_writer: bool,
-    ) -> Manifest {
+    pub(crate) fn finish(self, pages: Vec<ManifestPage>, ending: Ending) -> Manifest {
         let mut totals = Totals::default();
         self.tables.iter().for_each(|table| totals.add(&table.totals));
+        let age = ending
+            .snapshot_age
+            .map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let load = SourceLoad {
+            snapshot_age_ms: age,
+            counters: ending.counters,
+            ..self.load
+        };
         Manifest {
             version: 1,
-            created_by,
+            created_by: ending.created_by,
             job: self.record.job.clone(),
-            outcome,
+            outcome: ending.outcome,
             started_at: self.record.accepted_at.clone(),
-            finished_at,
+            finished_at: ending.finished_at,
             source: self.record.source.clone(),
             consistency: self.consistency().to_owned(),
             format: self.record.request.format,
-            single_writer,
+            single_writer: ending.single_writer,
             tables: self.tables,
             pages,
             totals,
+            source_load: Some(load).filter(|load| *load != SourceLoad::default()),
             failures: Vec::new(),
         }
     }

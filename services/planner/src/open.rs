@@ -9,13 +9,15 @@ use sqlextract_model::{
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::crash_point;
-use sqlextract_source::{Snapshot, Source};
+use sqlextract_source::Source;
 use sqlextract_storage::{JobRecords, Stored};
+use tokio::time::Instant;
 
 use crate::Planner;
-use crate::active::{ActiveJob, ActiveTable, DoneSet};
+use crate::active::{ActiveJob, ActiveTable, DoneSet, KeptSnapshot};
 use crate::announce::About;
 use crate::epoch::{Standing, TableStanding, standing};
+use crate::load::counters;
 use crate::tables::TableToPlan;
 
 /// A table as storage shows it before the epoch opens.
@@ -51,11 +53,10 @@ impl Planner {
             false => tokio::try_join!(find_tables(records, &record), records.epochs())?,
         };
         let source = self.ports.source(&record.request.source)?;
-        let snapshot = match found.iter().all(Found::finished) {
-            true => None,
-            false => take_snapshot(source.as_ref(), record.request.consistency).await?,
-        };
-        let epoch = create_epoch(records, &epochs, snapshot.as_deref(), self.ports.surroundings.utc_now()).await?;
+        let unfinished = !found.iter().all(Found::finished);
+        let (snapshot, epoch) = self
+            .open_epoch(records, &record, (source.as_ref(), unfinished), &epochs)
+            .await?;
         let standings = standings(&found, epoch.evidence.as_ref(), asked.on_snapshot_lost)?;
         if standings.iter().any(|s| s.lost_its_snapshot()) {
             self.announce_epoch(EventKind::SnapshotLost, &record, epoch.epoch)
@@ -77,7 +78,7 @@ impl Planner {
                         chunk_bytes,
                     };
                     let plan = self
-                        .create_plan(records, to_plan, snapshot.as_ref().map(|s| s.token()))
+                        .create_plan(records, to_plan, snapshot.as_ref().map(|kept| kept.snapshot.token()))
                         .await?;
                     ActiveTable {
                         plan,
@@ -103,6 +104,32 @@ impl Planner {
         self.begin_checkpoint(&open).await?;
         self.report_plans(&open);
         Ok(open)
+    }
+
+    /// A snapshot, where anything is to be read, and the epoch that it belongs to.
+    async fn open_epoch(
+        &self,
+        records: &JobRecords,
+        record: &JobRecord,
+        (source, reads): (&dyn Source, bool),
+        known: &[EpochRecord],
+    ) -> Result<(Option<KeptSnapshot>, EpochRecord)> {
+        let (snapshot, counters) = match reads {
+            true => tokio::join!(
+                take_snapshot(source, record.request.consistency),
+                counters(source, record)
+            ),
+            false => (Ok(None), None),
+        };
+        let snapshot = snapshot?;
+        let epoch = EpochRecord {
+            epoch: JobRecords::next_epoch(known),
+            evidence: snapshot.as_ref().map(|kept| kept.snapshot.evidence().clone()),
+            opened_at: self.ports.surroundings.utc_now(),
+            counters,
+        };
+        let epoch = create_epoch(records, epoch).await?;
+        Ok((snapshot, epoch))
     }
 
     /// Tells of an epoch that was opened, and starts its first round.
@@ -207,29 +234,22 @@ async fn find_tables(records: &JobRecords, record: &JobRecord) -> Result<Vec<Fou
 }
 
 /// Stores the epoch after those that are known; another process may have taken its number.
-async fn create_epoch(
-    records: &JobRecords,
-    known: &[EpochRecord],
-    snapshot: Option<&dyn Snapshot>,
-    opened_at: String,
-) -> Result<EpochRecord> {
-    let mut epoch = EpochRecord {
-        epoch: JobRecords::next_epoch(known),
-        evidence: snapshot.map(|s| s.evidence().clone()),
-        opened_at,
-    };
+async fn create_epoch(records: &JobRecords, mut epoch: EpochRecord) -> Result<EpochRecord> {
     while !records.create_epoch(&epoch).await?.ours {
         epoch.epoch = epoch.epoch.next();
     }
     Ok(epoch)
 }
 
-async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Result<Option<Arc<dyn Snapshot>>> {
+async fn take_snapshot(source: &dyn Source, asked: Option<Consistency>) -> Result<Option<KeptSnapshot>> {
     if asked == Some(Consistency::Batch) {
         return Ok(None);
     }
     match source.snapshot().await? {
-        Some(snapshot) => Ok(Some(Arc::from(snapshot))),
+        Some(snapshot) => Ok(Some(KeptSnapshot {
+            snapshot: Arc::from(snapshot),
+            since: Instant::now(),
+        })),
         None if asked == Some(Consistency::Snapshot) => Err(Failure::new(
             Code::PlanRefused,
             format!(

@@ -121,7 +121,7 @@ impl Planner {
     async fn snapshot_is_lost(&self, open: &ActiveJob) -> Result<bool> {
         match &open.snapshot {
             None => Ok(false),
-            Some(snapshot) => match snapshot.check().await {
+            Some(kept) => match kept.snapshot.check().await {
                 Ok(()) => Ok(false),
                 Err(failure) if failure.code == Code::SnapshotLost => Ok(true),
                 Err(failure) if failure.class() == Class::Permanent => Err(failure),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlextract_model::{
-    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceFacts, Strain,
+    ColumnAggregate, ColumnMapping, Dialect, Relation, Result, Selection, SnapshotToken, SourceCounters, SourceFacts,
+    Strain,
 };
 use sqlextract_source::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot, Source};
 use tokio::sync::OnceCell;
@@ -86,6 +87,10 @@ impl Source for LazySource {
 
     async fn strain(&self) -> Result<Option<Strain>> {
         self.source().await?.strain().await
+    }
+
+    async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters> {
+        self.source().await?.counters(relations).await
     }
 
     fn dialect(&self) -> Dialect {

@@ -75,6 +75,8 @@ impl Health for Standing {
         }
         if let Some(planner) = parts.planner.upgrade() {
             metrics.set(Metric::JobsActive, &[], planner.jobs() as f64);
+            let age = planner.oldest_snapshot().unwrap_or_default();
+            metrics.set(Metric::SnapshotAge, &[], age.as_secs_f64());
         }
         if let Some(memory) = &parts.memory {
             metrics.set(Metric::MemoryUsed, &[], memory.used() as f64);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlextract_model::{ByteSize, Manifest, Outcome, Platform, Result};
+use sqlextract_model::{ByteSize, Manifest, Outcome, Platform, Result, SourceLoad};
 use sqlextract_runtime::Course;
 use sqlextract_storage::JobRecords;
 
@@ -90,6 +90,7 @@ impl Summary {
             "consistency": self.manifest.as_ref().map(|m| &m.consistency),
             "tables": tables,
             "scripts": scripts,
+            "source_load": self.manifest.as_ref().and_then(|m| m.source_load),
         });
         if let Some((chosen, course)) = &self.workers {
             summary["workers"] = json!({
@@ -152,6 +153,9 @@ impl Summary {
         for (name, value, why) in self.resources.iter().filter(|_| !self.already_complete) {
             let _ = writeln!(text, "  {name}: {value} ({why})");
         }
+        if let Some(load) = manifest.source_load.filter(|_| !self.already_complete) {
+            let _ = writeln!(text, "  source: {}", load_text(&load));
+        }
         let _ = writeln!(text, "  manifest: {}", self.manifest_location);
         for (platform, location) in &self.scripts {
             let _ = writeln!(text, "  script for {platform}: {location}");
@@ -170,6 +174,28 @@ impl Summary {
         }
         text
     }
+}
+
+/// What is known of it.
+fn load_text(load: &SourceLoad) -> String {
+    let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
+    let counted = load.counters.blocks_read.zip(load.counters.table_blocks);
+    let parts = [
+        load.longest_statement_ms
+            .map(|ms| format!("longest statement {}", seconds(ms))),
+        load.longest_transaction_ms
+            .map(|ms| format!("transaction {}", seconds(ms))),
+        load.snapshot_age_ms.map(|ms| format!("snapshot {}", seconds(ms))),
+        counted
+            .filter(|(_, all)| *all > 0)
+            .map(|(read, all)| format!("blocks read {:.2} x", read as f64 / all as f64)),
+        load.counters
+            .temporary_bytes
+            .map(|bytes| format!("temporary {}", ByteSize(bytes))),
+        load.peak_connections.map(|count| format!("{count} connections")),
+        load.wire_bytes.map(|bytes| format!("{} off the wire", ByteSize(bytes))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn workers_text(chosen: &Workers, course: &Course) -> String {

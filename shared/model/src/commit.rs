@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, BatchIndex, Digest, Epoch, Generation, JobId, TableName};
+use crate::{AttemptId, BatchIndex, Digest, Epoch, Generation, JobId, ReadLoad, TableName};
 
 /// The winning attempt at a batch. Create-only: the first writer wins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct CommitRecord {
     pub chunks: Vec<ChunkRecord>,
     /// One per column, in the plan's order.
     pub columns: Vec<ColumnAggregate>,
+    /// `None` in records of versions that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<ReadLoad>,
 }
 
 /// One file in storage.

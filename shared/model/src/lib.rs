@@ -13,6 +13,7 @@ mod format;
 mod id;
 mod incoming;
 mod key;
+mod load;
 mod manifest;
 mod message;
 mod name;
@@ -35,6 +36,7 @@ pub use incoming::{
     Incoming, JobLimits, LONGEST_REQUEST_BYTES, Order, OrderData, RequestData, Sender, TableRequest, Unreadable,
 };
 pub use key::{KeyColumn, KeyKind, KeyRange, KeyValue};
+pub use load::{ReadLoad, SourceCounters, SourceLoad};
 pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome, Totals};
 pub use message::{BatchMessage, Event, EventData, EventKind, JobProgress, TickMessage};
 pub use name::{TableName, TableSegment, segments};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ChunkRecord, ColumnAggregate, ColumnMapping, CommitRecord, Consistency, Digest, Epoch, Failure, FileFormat,
-    Generation, JobId, Range, Rung, SourceIdentity, TableName, TableSegment,
+    Generation, JobId, Range, Rung, SourceIdentity, SourceLoad, TableName, TableSegment,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Manifest {
     pub tables: Vec<ManifestTable>,
     pub pages: Vec<ManifestPage>,
     pub totals: Totals,
+    /// `None` in manifests of versions that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_load: Option<SourceLoad>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Failure>,
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, Digest, Epoch, FileFormat, JobId, JobLimits, Platform, Sender, SnapshotEvidence, SourceIdentity,
-    TableName, TableSegment,
+    Condition, Digest, Epoch, FileFormat, JobId, JobLimits, Platform, Sender, SnapshotEvidence, SourceCounters,
+    SourceIdentity, TableName, TableSegment,
 };
 
 /// An extraction as it was asked for.
@@ -179,6 +179,9 @@ pub struct EpochRecord {
     pub evidence: Option<SnapshotEvidence>,
     /// RFC 3339, UTC.
     pub opened_at: String,
+    /// What the source's server had counted then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<SourceCounters>,
 }
 
 /// Where rows come from.

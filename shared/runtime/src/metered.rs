@@ -4,6 +4,8 @@ mod checkpoint;
 mod queue;
 mod storage;
 
+use std::time::Duration;
+
 use sqlextract_model::{CommitRecord, JobId, Outcome, Result};
 
 use crate::{Metric, Metrics, News, ProgressSink};
@@ -39,6 +41,14 @@ impl MeteredProgress {
         self.metrics.count(Metric::BytesTotal, &source, bytes);
         let labels = [("source", self.source.as_str()), ("result", "new")];
         self.metrics.count(Metric::BatchesTotal, &labels, 1);
+        if let Some(load) = &commit.load {
+            let longest = Duration::from_millis(load.statement_ms);
+            self.metrics.observe(Metric::SourceStatementSeconds, &source, longest);
+            self.metrics.count(Metric::SourceBytesTotal, &source, load.wire_bytes);
+            if let Some(connections) = load.connections {
+                self.metrics.set(Metric::SourceConnections, &source, connections.into());
+            }
+        }
     }
 }
 

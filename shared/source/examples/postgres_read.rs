@@ -100,7 +100,7 @@ async fn main() -> Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "{} rows, {} bytes off the wire, {} batches of {} bytes, in {seconds:.2} s",
-        summary.rows, summary.bytes, counted.batches, counted.bytes
+        summary.rows, summary.load.wire_bytes, counted.batches, counted.bytes
     );
     Ok(())
 }

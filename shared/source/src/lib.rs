@@ -17,8 +17,8 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_model::{
-    ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, Relation, Result, Selection,
-    SnapshotEvidence, SnapshotToken, SourceFacts, Strain, TableName,
+    ColumnAggregate, ColumnMapping, Dialect, KeyColumn, KeyRange, KeyValue, Range, ReadLoad, Relation, Result,
+    Selection, SnapshotEvidence, SnapshotToken, SourceCounters, SourceFacts, Strain, TableName,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -109,11 +109,16 @@ pub struct ReadLimits {
 /// Bytes that are told to a sink at once, about: at a limit that anybody sets, much less than a second's worth.
 const RECEIVED_AT_ONCE: u64 = 128 << 10;
 
+/// A duration as loads tell it.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Takes record batches; waits while memory or the rate limit does not allow more.
 #[async_trait]
 pub trait RowSink: Send {
     /// Waits until so many more bytes of rows may come off the source; told as they come, before the record batch that they
-    /// are in. All of them together are the bytes of [`ReadSummary`].
+    /// are in. All of them together are the bytes of the read's load.
     async fn received(&mut self, _bytes: u64) -> Result<()> {
         Ok(())
     }
@@ -134,8 +139,7 @@ pub trait RowSink: Send {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadSummary {
     pub rows: u64,
-    /// Off the wire.
-    pub bytes: u64,
+    pub load: ReadLoad,
 }
 
 /// A snapshot that lives as long as this value.
@@ -173,6 +177,8 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 ///   process has them: who slows down because of its own reads stays slow on an idle server. What this user may not see
 ///   is left out, and where nothing can be seen the answer is `None`. It is cheap enough to be asked every second, and
 ///   may be dropped while it waits for a connection or an answer.
+/// - `counters` tells what the server has counted so far about the reading of these relations, by itself and others; what
+///   it does not count, or not for this user, is `None`. What `read` did before it returned is counted.
 /// - No more than `max_connections` are open at once; a call waits for a free one.
 /// - Errors are classed by SQLSTATE or error number, never by words, and name no credential.
 #[async_trait]
@@ -199,6 +205,8 @@ pub trait Source: Send + Sync + fmt::Debug {
     ) -> Result<(u64, Vec<ColumnAggregate>)>;
 
     async fn strain(&self) -> Result<Option<Strain>>;
+
+    async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters>;
 
     fn dialect(&self) -> Dialect;
 }

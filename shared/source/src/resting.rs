@@ -67,9 +67,13 @@ impl<D, O> Default for Idle<D, O> {
 }
 
 impl<D, O> Idle<D, O> {
+    pub(crate) fn len(&self) -> usize {
+        self.drivers.len() + self.own.len()
+    }
+
     /// A connection that has to go where so many may exist.
     pub(crate) fn take_surplus(&mut self, most: usize) -> (Option<D>, Option<O>) {
-        if self.drivers.len() + self.own.len() <= most {
+        if self.len() <= most {
             return (None, None);
         }
         match self.drivers.pop() {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use sqlextract_model::{
     Code, ColumnAggregate, ColumnMapping, Dialect, Failure, KeyColumn, Range, Relation, Result, Selection,
-    SnapshotEvidence, SnapshotToken, SourceFacts, Strain, TableName,
+    SnapshotEvidence, SnapshotToken, SourceCounters, SourceFacts, Strain, TableName,
 };
 use sqlextract_source::{
     Probe, ProbeAnswer, ReadLimits, ReadRequest, ReadSummary, RowSink, Snapshot, Source, SourceSettings, SqliteSource,
@@ -249,6 +249,11 @@ impl Source for StillSource {
         self.aside.ask(async move { real.strain().await })?
     }
 
+    async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters> {
+        let (real, relations) = (Arc::clone(&self.real), relations.to_vec());
+        self.aside.ask(async move { real.counters(&relations).await })?
+    }
+
     fn dialect(&self) -> Dialect {
         self.real.dialect()
     }
@@ -345,6 +350,13 @@ impl Source for FaultySource {
         let asking = self.inner.strain();
         self.wire
             .call("strain".to_owned(), Code::SourceUnreachable, asking)
+            .await
+    }
+
+    async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters> {
+        let asking = self.inner.counters(relations);
+        self.wire
+            .call("counters".to_owned(), Code::SourceUnreachable, asking)
             .await
     }
 

@@ -59,6 +59,8 @@ pub struct World {
     planted: Option<Planted>,
     source: Arc<dyn Source>,
     trace: Arc<Trace>,
+    /// Within so long after the last batch but one is committed, somebody cancels the job.
+    cancelled_within: Option<Duration>,
 }
 
 impl World {
@@ -69,7 +71,16 @@ impl World {
             planted,
             source,
             trace: Arc::default(),
+            cancelled_within: None,
         }
+    }
+
+    /// Somebody cancels the job just when it is about to be whole, and at no other time: at a moment drawn by lot within so
+    /// long after its last batch but one is committed.
+    #[must_use]
+    pub fn cancelled_within(mut self, time: Duration) -> Self {
+        self.cancelled_within = Some(time);
+        self
     }
 
     /// Keeps every event of its trace.
@@ -105,13 +116,18 @@ struct Course {
     wire: Wire,
     processes: Vec<Process>,
     cancelled: bool,
+    /// Of [`World::cancelled_within`], until the moment is drawn.
+    cancel_within: Option<Duration>,
     begun: Instant,
 }
 
 impl Course {
     fn begin(world: &World) -> Self {
         let (chance, begun) = (Arc::new(Chance::new(world.seed)), Instant::now());
-        let script = Script::of(world.seed, &chance);
+        let mut script = Script::of(world.seed, &chance);
+        if world.cancelled_within.is_some() {
+            script.strikes.retain(|(_, strike)| *strike != Strike::Cancel);
+        }
         let checkpoint = Arc::new(MemoryCheckpoint::with_a_past());
         let surviving = Surviving {
             queue: Arc::new(InProcessQueue::new(4096)),
@@ -139,6 +155,7 @@ impl Course {
             wire,
             processes: Vec::new(),
             cancelled: false,
+            cancel_within: world.cancelled_within,
             begun,
         }
     }
@@ -174,9 +191,14 @@ impl Course {
         let records = JobRecords::new(Arc::clone(&self.surviving.storage), job.clone());
         loop {
             self.bury();
+            self.draw_the_cancellation(&records).await?;
             self.strike(&records).await?;
             let marked = JobRecords::open_jobs(self.surviving.storage.as_ref()).await?;
-            if self.script.strikes.is_empty() && marked.is_empty() && records.manifest().await?.is_some() {
+            if self.script.strikes.is_empty()
+                && self.cancel_within.is_none()
+                && marked.is_empty()
+                && records.manifest().await?.is_some()
+            {
                 break;
             }
             if self.begun.elapsed() > PATIENCE {
@@ -220,6 +242,26 @@ impl Course {
                     records.cancel().await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Once all batches but one are committed.
+    async fn draw_the_cancellation(&mut self, records: &JobRecords) -> Result<()> {
+        let (Some(within), Some(job)) = (self.cancel_within, records.job_record().await?) else {
+            return Ok(());
+        };
+        let Some(plan) = records.latest_plan(&job.tables[0].segment).await? else {
+            return Ok(());
+        };
+        let plan = plan.record;
+        let committed = records.committed(&plan.segment, plan.generation).await?;
+        if committed.len() as u64 + 1 >= plan.batches {
+            let micros = self.wire.chance.below(within.as_micros() as u64);
+            let when = self.begun.elapsed() + Duration::from_micros(micros);
+            self.cancel_within = None;
+            self.script.strikes.push((when, Strike::Cancel));
+            self.script.strikes.sort_by_key(|(when, _)| *when);
         }
         Ok(())
     }

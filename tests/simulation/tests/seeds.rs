@@ -9,6 +9,7 @@ mod database;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sqlextract_model::Outcome;
 use sqlextract_simulation::{Planted, StillSource, World};
@@ -144,6 +145,31 @@ fn every_seed_ends_with_one_outcome_and_every_row_once() {
             );
         }
     }
+}
+
+#[test]
+fn a_cancellation_within_ten_milliseconds_of_the_completion_leaves_one_outcome_a_thousand_times() {
+    let database = shop();
+    let ended = each(1..=1000, &database, |seed, source| {
+        let world = World::new(seed, source, None).cancelled_within(Duration::from_millis(10));
+        (wrong(&world), world.trace().seen())
+    });
+    let failed: Vec<_> = ended
+        .iter()
+        .filter(|(_, (wrong, _))| !wrong.is_empty())
+        .take(10)
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    let came_to = |path: &str| ended.iter().filter(|(_, (_, seen))| seen.contains_key(path)).count();
+    let (cancelled, whole) = (
+        came_to("a job ended as cancelled"),
+        came_to("a job was whole before it was cancelled"),
+    );
+    println!("{cancelled} jobs ended as cancelled, {whole} were whole before");
+    assert!(
+        cancelled >= 100 && whole >= 100 && cancelled + whole == 1000,
+        "{cancelled} and {whole}"
+    );
 }
 
 #[test]

@@ -25,12 +25,12 @@ fn postgres(variable: &'static str, version: &str) -> Server {
     let up = WaitFor::message_on_stderr("listening on IPv4 address");
     Server {
         variable,
-        url: "postgres://postgres:scratch@HOST:PORT/postgres",
+        url: "postgres://postgres:marked-9f2c7e41@HOST:PORT/postgres",
         port: 5432.tcp(),
         request: GenericImage::new("postgres", version)
             .with_exposed_port(5432.tcp())
             .with_wait_for(up)
-            .with_env_var("POSTGRES_PASSWORD", "scratch")
+            .with_env_var("POSTGRES_PASSWORD", "marked-9f2c7e41")
             .with_cmd(["postgres", "-c", "max_connections=300"]),
     }
 }
@@ -41,26 +41,26 @@ fn servers() -> [Server; 5] {
         postgres("SQLEXTRACT_TEST_NEWER_POSTGRES", "17"),
         Server {
             variable: "SQLEXTRACT_TEST_MYSQL",
-            url: "mysql://root@HOST:PORT/mysql",
+            url: "mysql://root:marked-9f2c7e41@HOST:PORT/mysql",
             port: 3306.tcp(),
             request: GenericImage::new("mariadb", "10.11")
                 .with_exposed_port(3306.tcp())
                 .with_wait_for(WaitFor::message_on_stderr("port: 3306"))
-                .with_env_var("MARIADB_ALLOW_EMPTY_ROOT_PASSWORD", "1"),
+                .with_env_var("MARIADB_ROOT_PASSWORD", "marked-9f2c7e41"),
         },
         Server {
             variable: "SQLEXTRACT_TEST_RABBITMQ",
-            url: "amqp://scratch:scratch@HOST:PORT/%2f",
+            url: "amqp://scratch:marked-9f2c7e41@HOST:PORT/%2f",
             port: 5672.tcp(),
             request: GenericImage::new("rabbitmq", "3.13")
                 .with_exposed_port(5672.tcp())
                 .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
                 .with_env_var("RABBITMQ_DEFAULT_USER", "scratch")
-                .with_env_var("RABBITMQ_DEFAULT_PASS", "scratch"),
+                .with_env_var("RABBITMQ_DEFAULT_PASS", "marked-9f2c7e41"),
         },
         Server {
             variable: "SQLEXTRACT_TEST_REDIS",
-            url: "redis://default:scratch@HOST:PORT/0",
+            url: "redis://default:marked-9f2c7e41@HOST:PORT/0",
             port: 6379.tcp(),
             request: GenericImage::new("redis", "7.2")
                 .with_exposed_port(6379.tcp())
@@ -68,7 +68,7 @@ fn servers() -> [Server; 5] {
                 .with_cmd([
                     "redis-server",
                     "--requirepass",
-                    "scratch",
+                    "marked-9f2c7e41",
                     "--save",
                     "",
                     "--appendonly",

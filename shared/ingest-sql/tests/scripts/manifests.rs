@@ -72,6 +72,7 @@ pub(crate) fn manifest(dialect: Dialect, format: Format, tables: Vec<(TableName,
         tables: tables.into_iter().zip(segments(&names)).map(table).collect(),
         pages: Vec::new(),
         totals: Totals::default(),
+        source_load: None,
         failures: Vec::new(),
     }
 }

@@ -121,6 +121,12 @@ impl Connections {
         let _ = timeout(Duration::from_secs(5), killing).await;
     }
 
+    /// Connections that are open, in use or at rest.
+    pub(super) fn open_now(&self) -> u32 {
+        let most = self.settings.max_connections.max(1) as usize + self.idle().len();
+        u32::try_from(most.saturating_sub(self.permits.available_permits())).unwrap_or(u32::MAX)
+    }
+
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         permit.map_err(|_| Failure::new(Code::Defect, "the semaphore of connections was closed"))
@@ -204,6 +210,10 @@ impl<C: Client> Lease<C> {
 
     pub(super) fn connection(&mut self) -> &mut C {
         &mut self.session.connection
+    }
+
+    pub(super) fn open_now(&self) -> u32 {
+        self.owner.open_now()
     }
 
     pub(super) fn id(&self) -> ConnectionId {

@@ -6,6 +6,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use sqlextract_model::{Code, ColumnMapping, Failure, Relation, Result, TableName};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Lease;
@@ -18,7 +19,7 @@ use super::selected::Selected;
 use super::sizes::Size;
 use super::sql::{Statement, from};
 use super::wire::{self, Strip};
-use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary};
+use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary, milliseconds};
 
 /// Copies of a large row beside its packet, by which its admission is larger than the row.
 const OTHER_COPIES: usize = 3;
@@ -110,6 +111,7 @@ impl Reader {
         }
         let mut pending = self.pending()?;
         let mut summary = ReadSummary::default();
+        let began = Instant::now();
         let left_out = self
             .read_rows(&mut lease, &mut pending, &mut summary, (&batches, &mut acknowledged))
             .await?;
@@ -129,6 +131,8 @@ impl Reader {
         if in_snapshot {
             lease.run("COMMIT").await?;
         }
+        summary.load.transaction_ms = milliseconds(began.elapsed());
+        summary.load.connections = Some(lease.open_now());
         match summary.rows {
             // The proof needs a connection of its own, and there may be no more than one.
             0 => lease.close().await,
@@ -150,6 +154,7 @@ impl Reader {
         schema::check_types(&prepared.columns, &self.columns)?;
         let mut left_out = LeftOut::default();
         let failed = |e: DatabaseError| failure(e, During::Statement, "reading the rows failed");
+        let began = Instant::now();
         let rows = lease.connection().execute(&prepared, &statement.parameters).await;
         let mut rows = rows.map_err(failed)?;
         // The definition may have changed between the two.
@@ -173,7 +178,7 @@ impl Reader {
                 false => self.decode_strip(&strip, pending, summary.rows)?,
             }
             summary.rows += strip.rows() as u64;
-            summary.bytes += strip.wire_bytes();
+            summary.load.wire_bytes += strip.wire_bytes();
             pending.received += strip.wire_bytes();
             if pending.received >= RECEIVED_AT_ONCE {
                 pending.tell(batches).await?;
@@ -183,6 +188,7 @@ impl Reader {
             }
         }
         summary.rows -= left_out.rows;
+        summary.load.statement_ms = milliseconds(began.elapsed());
         lease.forget(prepared).await?;
         Ok(left_out)
     }
@@ -231,6 +237,7 @@ impl Reader {
             .await?;
         batches.send(Sent::Large(bytes)).await.map_err(|_| stopped())?;
         acknowledged.recv().await.ok_or_else(stopped)?;
+        let began = Instant::now();
         let rows = lease.connection().execute(&prepared, &large.statement.parameters).await;
         let mut rows = rows.map_err(failed)?;
         for nth in 0..left_out.rows {
@@ -251,12 +258,14 @@ impl Reader {
             }
             self.decode(large, &row, &mut pending, summary.rows)?;
             pending.received = strip.wire_bytes();
-            summary.bytes += pending.received;
+            summary.load.wire_bytes += pending.received;
             summary.rows += 1;
             self.flush(&mut pending, batches, acknowledged).await?;
         }
         // The clean end of the answer.
-        match rows.next(1, 0).await.map_err(failed)?.rows() {
+        let after = rows.next(1, 0).await.map_err(failed)?.rows();
+        summary.load.statement_ms = summary.load.statement_ms.max(milliseconds(began.elapsed()));
+        match after {
             0 => lease.forget(prepared).await,
             _ => Err(moved()),
         }

@@ -11,6 +11,7 @@ mod aggregate;
 mod checks;
 mod client;
 mod copy;
+mod counters;
 mod describe;
 mod errors;
 mod explain;
@@ -33,8 +34,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlextract_model::{
-    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, Selection, SnapshotToken, SourceFacts,
-    Strain,
+    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, Selection, SnapshotToken, SourceCounters,
+    SourceFacts, Strain,
 };
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
@@ -224,6 +225,10 @@ impl Source for PostgresSource {
 
     async fn strain(&self) -> Result<Option<Strain>> {
         strain::strain(self).await
+    }
+
+    async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters> {
+        counters::counters(self, relations).await
     }
 
     fn dialect(&self) -> Dialect {

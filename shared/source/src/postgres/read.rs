@@ -4,9 +4,10 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sqlextract_model::{Code, Failure, Range, Result, SnapshotToken};
+use sqlextract_model::{Code, Failure, Range, ReadLoad, Result, SnapshotToken};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checks::{self, Subject};
@@ -14,7 +15,7 @@ use super::copy::{CopyDecoder, Progress};
 use super::session::Session;
 use super::wire::{self, CopyOut, Slice};
 use super::{PostgresSource, errors, sql};
-use crate::{RECEIVED_AT_ONCE, ReadRequest, ReadSummary, RowSink};
+use crate::{RECEIVED_AT_ONCE, ReadRequest, ReadSummary, RowSink, milliseconds};
 
 /// Of each row's message, its tag and its length.
 const MESSAGE_HEADER_BYTES: u64 = 5;
@@ -42,6 +43,7 @@ pub(super) async fn read(
         doing: format!("cannot read {}", request.table),
         bytes: 0,
         told: 0,
+        longest: Duration::ZERO,
         silence: source.statement_timeout.saturating_add(SILENCE),
     };
     let mut session = unless_cancelled(
@@ -50,6 +52,7 @@ pub(super) async fn read(
     )
     .await
     .map_err(named)?;
+    let began = Instant::now();
     for (i, statement) in statements.iter().enumerate() {
         if i > 0 {
             reader.decoder.restart()?;
@@ -64,10 +67,16 @@ pub(super) async fn read(
         reader.decoder.finish_stream()?;
     }
     reader.push_pending(sink).await?;
-    session.end().await;
+    let connections = source.connections.open();
+    session.end_counted(source.server.version).await;
     let summary = ReadSummary {
         rows: reader.decoder.rows(),
-        bytes: reader.bytes,
+        load: ReadLoad {
+            statement_ms: milliseconds(reader.longest),
+            transaction_ms: milliseconds(began.elapsed()),
+            wire_bytes: reader.bytes,
+            connections: Some(connections),
+        },
     };
     if summary.rows == 0 {
         let proof = prove_empty(source, &statements, request.snapshot);
@@ -120,6 +129,8 @@ struct Reader<'a> {
     bytes: u64,
     /// How many of them the sink was told.
     told: u64,
+    /// Time of the longest statement.
+    longest: Duration,
     silence: Duration,
 }
 
@@ -151,6 +162,7 @@ impl Reader<'_> {
             let begun = CopyOut::start(session.connection(), &select, request.limits.alone_bytes).await;
             begun.map_err(errors::in_use(&self.doing))
         };
+        let began = Instant::now();
         let mut rows = unless_cancelled(request.cancel, begun).await?;
         loop {
             let turn = self.next(&mut rows).await?;
@@ -159,7 +171,10 @@ impl Reader<'_> {
                 unless_cancelled(request.cancel, sink.received(more)).await?;
             }
             match turn {
-                Turn::End => return Ok(()),
+                Turn::End => {
+                    self.longest = self.longest.max(began.elapsed());
+                    return Ok(());
+                }
                 Turn::Paused => {}
                 Turn::BatchFull => self.push_pending(sink).await?,
                 Turn::Large(bytes) => {

@@ -60,6 +60,13 @@ impl Connections {
         self.limit
     }
 
+    /// Connections that are open, in use or at rest.
+    pub(crate) fn open(&self) -> u32 {
+        let resting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let free = self.permits.available_permits();
+        u32::try_from((self.limit as usize + resting).saturating_sub(free)).unwrap_or(u32::MAX)
+    }
+
     /// A transaction on a connection at rest or a new one.
     pub(crate) async fn begin<C: Client>(self: &Arc<Self>, snapshot: Option<&SnapshotToken>) -> Result<Session<C>> {
         let permit = self.permit().await?;
@@ -237,8 +244,22 @@ impl<C: Client> Session<C> {
     }
 
     /// Ends the transaction and keeps the connection. What fails here lost nothing: the connection is closed then.
-    pub(crate) async fn end(mut self) {
-        let end = self.connection.run("COMMIT");
+    pub(crate) async fn end(self) {
+        self.end_by("COMMIT").await;
+    }
+
+    /// The same, and what was read is in the server's statistics when this returns. A server that does not know how to
+    /// be asked for that tells within a second by itself.
+    pub(crate) async fn end_counted(self, server_version: u32) {
+        let end = match server_version >= 150_000 {
+            true => "SELECT pg_catalog.pg_stat_force_next_flush(); COMMIT",
+            false => "COMMIT",
+        };
+        self.end_by(end).await;
+    }
+
+    async fn end_by(mut self, statements: &str) {
+        let end = self.connection.run(statements);
         if let Ok(Ok(())) = tokio::time::timeout(self.connections.connect_timeout, end).await {
             let Self {
                 connections,

@@ -32,8 +32,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use sqlextract_model::{
-    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, SnapshotToken, SourceFacts,
-    SourceIdentity, Strain,
+    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Result, SnapshotToken, SourceCounters,
+    SourceFacts, SourceIdentity, Strain,
 };
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -219,6 +219,11 @@ impl Source for SqliteSource {
     /// A file tells nothing about those who use it beside us.
     async fn strain(&self) -> Result<Option<Strain>> {
         Ok(None)
+    }
+
+    /// Nobody counts.
+    async fn counters(&self, _relations: &[Relation]) -> Result<SourceCounters> {
+        Ok(SourceCounters::default())
     }
 
     fn dialect(&self) -> Dialect {

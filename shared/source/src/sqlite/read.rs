@@ -20,7 +20,7 @@ use super::decode::Cells;
 use super::failure::failure;
 use super::show::{literal, shown, size};
 use super::sql::{Rows, Statement, check_foreign_sql};
-use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary};
+use crate::{RECEIVED_AT_ONCE, ReadLimits, ReadRequest, ReadSummary, milliseconds};
 
 /// Steps of SQLite's machine between two looks at the clock and the cancellation: a fraction of a millisecond.
 const STEPS_BETWEEN_LOOKS: i32 = 20_000;
@@ -110,8 +110,13 @@ impl Job {
     pub(super) fn run(mut self, connection: &Connection, batches: &mpsc::Sender<Sent>) -> Result<ReadSummary> {
         check_foreign_sql(connection, &self.relation, self.filter.as_deref())?;
         let (limit, stop) = (self.statement_timeout, self.stop.clone());
+        let began = Instant::now();
         let summary = watched(connection, limit, &stop, |clock| self.step(connection, batches, clock));
-        summary.map_err(|failure| failure.table(&self.table))
+        let mut summary = summary.map_err(|failure| failure.table(&self.table))?;
+        // A transaction is one statement.
+        summary.load.statement_ms = milliseconds(began.elapsed());
+        summary.load.transaction_ms = summary.load.statement_ms;
+        Ok(summary)
     }
 
     fn step(&mut self, connection: &Connection, batches: &mpsc::Sender<Sent>, clock: &Clock) -> Result<ReadSummary> {
@@ -126,7 +131,7 @@ impl Job {
         while let Some(row) = rows.next().map_err(refused)? {
             let row_bytes = self.take(row, summary.rows, &mut held, &|bytes| admit(batches, clock, bytes))?;
             summary.rows += 1;
-            summary.bytes += row_bytes as u64;
+            summary.load.wire_bytes += row_bytes as u64;
             held.rows += 1;
             held.bytes += row_bytes;
             held.received += row_bytes as u64;

@@ -116,6 +116,12 @@ pub async fn a_summary_counts_rows_and_bytes(source: &dyn Source, fixture: &Fixt
         .await
         .expect("rows are read");
     assert_eq!(summary.rows, fixture.rows().len() as u64);
-    assert!(summary.bytes > 8 * summary.rows, "{summary:?}");
-    assert_eq!(taken.received, summary.bytes);
+    assert!(summary.load.wire_bytes > 8 * summary.rows, "{summary:?}");
+    assert_eq!(taken.received, summary.load.wire_bytes);
+    let load = summary.load;
+    assert!(load.statement_ms <= load.transaction_ms, "{load:?}");
+    assert!(
+        load.connections.is_none_or(|open| (1..=CONNECTIONS).contains(&open)),
+        "{load:?}"
+    );
 }

@@ -92,7 +92,11 @@ async fn record_batches_keep_their_bounds() {
     let mut sink = Kept::default();
     let summary = reading.run(&source, &mut sink).await.unwrap();
     assert_eq!(summary.rows, 50_000);
-    assert!((50_000_000..53_000_000).contains(&summary.bytes), "{}", summary.bytes);
+    assert!(
+        (50_000_000..53_000_000).contains(&summary.load.wire_bytes),
+        "{}",
+        summary.load.wire_bytes
+    );
     let rows: Vec<_> = sink.batches.iter().map(RecordBatch::num_rows).collect();
     assert!(
         rows.iter().all(|n| (1..=100).contains(n)) && rows.iter().sum::<usize>() == 50_000,

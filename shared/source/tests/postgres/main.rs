@@ -9,6 +9,7 @@ mod aggregates;
 mod catalogue;
 #[path = "../tls/certificates.rs"]
 mod certificates;
+mod counters;
 mod encryption;
 mod faults;
 mod fixture;

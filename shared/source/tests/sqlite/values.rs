@@ -304,7 +304,7 @@ async fn a_value_of_20_megabytes_arrives_whole() {
         (2, 2),
         "the large row ends its record batch"
     );
-    assert!(summary.bytes > 20_000_000);
+    assert!(summary.load.wire_bytes > 20_000_000);
 }
 
 /// Notes the rows of each push, and what is admitted before which of them.

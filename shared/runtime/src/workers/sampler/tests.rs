@@ -2,7 +2,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use sqlextract_model::{
-    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Selection, SnapshotToken, SourceFacts,
+    Code, ColumnAggregate, ColumnMapping, Dialect, Failure, Relation, Selection, SnapshotToken, SourceCounters,
+    SourceFacts,
 };
 use sqlextract_source::{Probe, ProbeAnswer, ReadRequest, ReadSummary, RowSink, Snapshot};
 
@@ -58,6 +59,10 @@ impl Source for Teller {
     }
 
     async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
+        unreachable!("the sampler asks for strain alone")
+    }
+
+    async fn counters(&self, _: &[Relation]) -> Result<SourceCounters> {
         unreachable!("the sampler asks for strain alone")
     }
 

@@ -1,0 +1,123 @@
+//! What an extraction put on its source.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+/// What the read of one batch put on the source, as its reader saw it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadLoad {
+    /// The longest of its statements, in milliseconds, from its beginning to its last row.
+    pub statement_ms: u64,
+    /// Its transaction.
+    pub transaction_ms: u64,
+    /// Bytes of rows, off the wire; of a file, the bytes of the values.
+    pub wire_bytes: u64,
+    /// Connections that the reader's process had open to the source when the read ended; a file has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u32>,
+}
+
+/// What a server has counted so far. Others are counted as well, so that a difference is an upper bound of our own share.
+/// What the server does not tell is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounters {
+    /// Blocks of the tables that were read, from the server's cache or not; without those of indexes and long values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_read: Option<u64>,
+    /// Blocks that the tables have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_blocks: Option<u64>,
+    /// Of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary_bytes: Option<u64>,
+}
+
+impl SourceCounters {
+    /// What came since `earlier`. Counters that ran backwards were reset, and tell nothing.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let grown = |now: Option<u64>, then: Option<u64>| now?.checked_sub(then?);
+        Self {
+            blocks_read: grown(self.blocks_read, earlier.blocks_read),
+            table_blocks: self.table_blocks,
+            temporary_bytes: grown(self.temporary_bytes, earlier.temporary_bytes),
+        }
+    }
+}
+
+/// What a job put on its source, for the manifest. What nobody told is `None`, never zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceLoad {
+    /// Of the batches that count: the longest statement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_statement_ms: Option<u64>,
+    /// The longest transaction of a reader. A snapshot that readers share is kept by one that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_transaction_ms: Option<u64>,
+    /// How old the last snapshot was when the job was finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_age_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire_bytes: Option<u64>,
+    /// The most that one process had open. Of several extractors, each may have had so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_connections: Option<u32>,
+    /// What the server counted from the beginning of the job to its end.
+    #[serde(flatten)]
+    pub counters: SourceCounters,
+}
+
+impl AddAssign<&ReadLoad> for SourceLoad {
+    fn add_assign(&mut self, read: &ReadLoad) {
+        self.longest_statement_ms = self.longest_statement_ms.max(Some(read.statement_ms));
+        self.longest_transaction_ms = self.longest_transaction_ms.max(Some(read.transaction_ms));
+        self.wire_bytes = Some(self.wire_bytes.unwrap_or_default().saturating_add(read.wire_bytes));
+        self.peak_connections = self.peak_connections.max(read.connections);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_counts_and_bytes_add_up() {
+        let mut load = SourceLoad::default();
+        assert_eq!(load.wire_bytes, None);
+        for (statement_ms, transaction_ms, wire_bytes, connections) in
+            [(5, 9, 100, Some(2)), (7, 8, 20, Some(3)), (0, 0, 0, None)]
+        {
+            load += &ReadLoad {
+                statement_ms,
+                transaction_ms,
+                wire_bytes,
+                connections,
+            };
+        }
+        let found = (
+            load.longest_statement_ms,
+            load.longest_transaction_ms,
+            load.wire_bytes,
+            load.peak_connections,
+        );
+        assert_eq!(found, (Some(7), Some(9), Some(120), Some(3)));
+    }
+
+    #[test]
+    fn counters_that_were_reset_or_not_told_tell_nothing() {
+        let counters = |blocks_read, temporary_bytes| SourceCounters {
+            blocks_read,
+            table_blocks: Some(10),
+            temporary_bytes,
+        };
+        let cases = [
+            ((Some(5), Some(7)), (Some(25), Some(7)), (Some(20), Some(0))),
+            ((Some(5), Some(7)), (Some(4), None), (None, None)),
+            ((None, Some(7)), (Some(4), Some(9)), (None, Some(2))),
+        ];
+        for (before, after, grown) in cases {
+            let found = counters(after.0, after.1).since(&counters(before.0, before.1));
+            assert_eq!((found.blocks_read, found.temporary_bytes), grown);
+        }
+    }
+}
