@@ -164,6 +164,7 @@ fn one_two_and_four_extractors_read_at_the_limit_of_their_source_together() {
     let limit = format!("rate_limit = \"rows={LIMIT}\"");
     let source = FleetSource::shop(&url, &limit);
     let fleet = Fleet::on([broker.url(), store.url()], &[source], "");
+    fleet.scenario().hush();
     let _planner = fleet.serve("planner");
     let job = fleet.submit(&["--table", "public.orders", "--batch-size", "200"]);
     let mut extractors = Vec::new();

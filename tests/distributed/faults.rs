@@ -102,8 +102,7 @@ fn a_full_redis_acknowledges_nothing_that_it_has_not_noted() {
 fn no_password_is_in_any_log_event_manifest_or_number() {
     let orders = Orders::new(Dialect::Postgres, 500);
     let fleet = Fleet::of(&orders.database.url());
-    let mut command = fleet.command(&["--log-format", "json", "serve", "all"]);
-    command.env("RUST_LOG", "trace");
+    let command = fleet.command(&["--log-format", "json", "serve", "all"]);
     let all = fleet.scenario().start(command);
     eventually("the start", || all.said().contains("the service is up"));
     let watch = fleet.watch();

@@ -187,6 +187,7 @@ fn a_collector_that_is_away_is_told_of_once_and_holds_up_nothing() {
     let fleet = Fleet::of(&orders.database.url());
     let mut gone = Collector::start();
     // Nothing listens at port 1.
+    fleet.scenario().hush();
     gone.url = "http://127.0.0.1:1".to_owned();
     let services = ["planner", "extractor", "scripter"].map(|role| serve(&fleet, &gone, role));
     submit(

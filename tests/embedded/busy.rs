@@ -62,6 +62,7 @@ fn attached(scenario: &Scenario, url: &str) -> (Running, Running) {
 #[test]
 fn an_attached_process_shows_the_job_and_ends_as_it_ends() {
     let scenario = Scenario::new();
+    scenario.hush();
     let orders = Orders::alone(Dialect::Postgres, 20_000);
     let (first, second) = attached(&scenario, &orders.database.url());
     let first = first.wait().exits(0).outcome("completed");

@@ -27,6 +27,7 @@ fn progress_is_json_lines_plain_lines_or_nothing_by_choice() {
     let orders = Orders::new(Dialect::Postgres, 5000);
     let url = orders.database.url();
     let scenario = Scenario::new();
+    scenario.hush();
     let run = extract(&scenario, &url, &["--progress", "json", "--json", "--job", "as-json"]);
     let lines: Vec<Value> = run
         .stderr

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -78,6 +78,7 @@ pub fn python_of(interpreter: &str, script: &str, input: &Value) -> Value {
 pub struct Scenario {
     folder: TempDir,
     started: AtomicU32,
+    hushed: AtomicBool,
 }
 
 impl Drop for Scenario {
@@ -98,7 +99,14 @@ impl Scenario {
         Self {
             folder,
             started: AtomicU32::new(0),
+            hushed: AtomicBool::new(false),
         }
+    }
+
+    /// From now on processes say no more than they do by themselves, for tests that look at every line or at the clock.
+    /// Otherwise they log everything, so that no secret can hide behind a level.
+    pub fn hush(&self) {
+        self.hushed.store(true, Ordering::Relaxed);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -127,6 +135,9 @@ impl Scenario {
             if name.starts_with("SQLEXTRACT_") || name.starts_with("AWS_") || name == "DATABASE_URL" {
                 command.env_remove(name);
             }
+        }
+        if !self.hushed.load(Ordering::Relaxed) {
+            command.env("RUST_LOG", "trace");
         }
         command.args(arguments).current_dir(self.folder.path());
         command

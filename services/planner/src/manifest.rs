@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlextract_encoding::merge;
 use sqlextract_model::{
     CommitRecord, Consistency, Digest, Epoch, EpochRecord, JobRecord, Manifest, ManifestPage, ManifestTable, Outcome,
-    Relation, SnapshotEvidence, SourceCounters, SourceLoad, TablePlan, Totals,
+    ReadLoads, Relation, SnapshotEvidence, SourceCounters, SourceLoad, TablePlan, Totals,
 };
 
 /// Collects tables in the job's order, each followed by its batches.
@@ -17,7 +17,7 @@ pub(crate) struct ManifestBuilder<'a> {
     /// The evidence of the instant that each finished table shows.
     instants: Vec<Option<SnapshotEvidence>>,
     tables: Vec<ManifestTable>,
-    load: SourceLoad,
+    loads: ReadLoads,
 }
 
 /// What the manifest says beside tables and batches.
@@ -39,7 +39,7 @@ impl<'a> ManifestBuilder<'a> {
             evidence,
             instants: Vec::new(),
             tables: Vec::new(),
-            load: SourceLoad::default(),
+            loads: ReadLoads::default(),
         }
     }
 
@@ -75,7 +75,7 @@ impl<'a> ManifestBuilder<'a> {
             table.consistency = Consistency::Batch;
         }
         table.totals.add_batch(commit.rows, &commit.chunks);
-        commit.load.iter().for_each(|read| self.load += read);
+        self.loads.add(commit.load.as_ref());
         if table.aggregates.is_empty() {
             table.aggregates.clone_from(&commit.columns);
             return;
@@ -94,7 +94,7 @@ impl<'a> ManifestBuilder<'a> {
         let load = SourceLoad {
             snapshot_age_ms: age,
             counters: ending.counters,
-            ..self.load
+            ..self.loads.together()
         };
         Manifest {
             version: 1,

@@ -36,7 +36,7 @@ pub use incoming::{
     Incoming, JobLimits, LONGEST_REQUEST_BYTES, Order, OrderData, RequestData, Sender, TableRequest, Unreadable,
 };
 pub use key::{KeyColumn, KeyKind, KeyRange, KeyValue};
-pub use load::{ReadLoad, SourceCounters, SourceLoad};
+pub use load::{ReadLoad, ReadLoads, SourceCounters, SourceLoad};
 pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome, Totals};
 pub use message::{BatchMessage, Event, EventData, EventKind, JobProgress, TickMessage};
 pub use name::{TableName, TableSegment, segments};

@@ -1,7 +1,5 @@
 //! What an extraction put on its source.
 
-use std::ops::AddAssign;
-
 use serde::{Deserialize, Serialize};
 
 /// What the read of one batch put on the source, as its reader saw it.
@@ -67,12 +65,34 @@ pub struct SourceLoad {
     pub counters: SourceCounters,
 }
 
-impl AddAssign<&ReadLoad> for SourceLoad {
-    fn add_assign(&mut self, read: &ReadLoad) {
-        self.longest_statement_ms = self.longest_statement_ms.max(Some(read.statement_ms));
-        self.longest_transaction_ms = self.longest_transaction_ms.max(Some(read.transaction_ms));
-        self.wire_bytes = Some(self.wire_bytes.unwrap_or_default().saturating_add(read.wire_bytes));
-        self.peak_connections = self.peak_connections.max(read.connections);
+/// The reads of a job's batches, put together.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadLoads {
+    sum: SourceLoad,
+    /// A batch did not tell, so that nothing is known of all.
+    untold: bool,
+}
+
+impl ReadLoads {
+    /// Adds the read of a batch, if its commit record tells of it.
+    pub fn add(&mut self, read: Option<&ReadLoad>) {
+        let Some(read) = read else {
+            self.untold = true;
+            return;
+        };
+        let sum = &mut self.sum;
+        sum.longest_statement_ms = sum.longest_statement_ms.max(Some(read.statement_ms));
+        sum.longest_transaction_ms = sum.longest_transaction_ms.max(Some(read.transaction_ms));
+        sum.wire_bytes = Some(sum.wire_bytes.unwrap_or_default().saturating_add(read.wire_bytes));
+        sum.peak_connections = sum.peak_connections.max(read.connections);
+    }
+
+    /// What they put on the source together; a part is never shown as the whole.
+    pub fn together(self) -> SourceLoad {
+        match self.untold {
+            true => SourceLoad::default(),
+            false => self.sum,
+        }
     }
 }
 
@@ -82,18 +102,19 @@ mod tests {
 
     #[test]
     fn the_longest_counts_and_bytes_add_up() {
-        let mut load = SourceLoad::default();
-        assert_eq!(load.wire_bytes, None);
+        let mut loads = ReadLoads::default();
+        assert_eq!(loads.together(), SourceLoad::default());
         for (statement_ms, transaction_ms, wire_bytes, connections) in
             [(5, 9, 100, Some(2)), (7, 8, 20, Some(3)), (0, 0, 0, None)]
         {
-            load += &ReadLoad {
+            loads.add(Some(&ReadLoad {
                 statement_ms,
                 transaction_ms,
                 wire_bytes,
                 connections,
-            };
+            }));
         }
+        let load = loads.together();
         let found = (
             load.longest_statement_ms,
             load.longest_transaction_ms,
@@ -101,6 +122,8 @@ mod tests {
             load.peak_connections,
         );
         assert_eq!(found, (Some(7), Some(9), Some(120), Some(3)));
+        loads.add(None);
+        assert_eq!(loads.together(), SourceLoad::default(), "one batch did not tell");
     }
 
     #[test]

@@ -109,9 +109,9 @@ pub struct ReadLimits {
 /// Bytes that are told to a sink at once, about: at a limit that anybody sets, much less than a second's worth.
 const RECEIVED_AT_ONCE: u64 = 128 << 10;
 
-/// A duration as loads tell it.
+/// A duration as loads tell it: a moment is no zero.
 fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 /// Takes record batches; waits while memory or the rate limit does not allow more.

@@ -52,7 +52,7 @@ impl Broker {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("amqp://scratch:scratch@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://scratch:marked-9f2c7e41@127.0.0.1:{}/%2f", self.port)
     }
 
     pub(crate) async fn start_server(&mut self) {

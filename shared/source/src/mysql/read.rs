@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlextract_model::{Code, Failure, Result};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{Connections, answered};
@@ -15,7 +16,7 @@ use super::pending::Sent;
 use super::reader::Reader;
 use super::sql::{Statement, from, matching};
 use super::wire;
-use crate::{ReadRequest, ReadSummary, RowSink};
+use crate::{ReadRequest, ReadSummary, RowSink, milliseconds};
 
 /// How long a reader may go on after it was told to stop, before its connection is cut.
 const GRACE: Duration = Duration::from_secs(2);
@@ -74,9 +75,12 @@ pub(super) async fn read(
     let joined = task
         .await
         .map_err(|e| Failure::new(Code::Defect, "reading panicked").because(e));
-    let summary = joined.and_then(|result| result).map_err(at_table)?;
+    let mut summary = joined.and_then(|result| result).map_err(at_table)?;
     if summary.rows == 0 {
+        let began = Instant::now();
         prove_empty(connections, &request).await.map_err(at_table)?;
+        summary.load.statement_ms = summary.load.statement_ms.max(milliseconds(began.elapsed()));
+        summary.load.transaction_ms = summary.load.transaction_ms.max(summary.load.statement_ms);
     }
     Ok(summary)
 }

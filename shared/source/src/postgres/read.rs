@@ -69,7 +69,7 @@ pub(super) async fn read(
     reader.push_pending(sink).await?;
     let connections = source.connections.open();
     session.end_counted(source.server.version).await;
-    let summary = ReadSummary {
+    let mut summary = ReadSummary {
         rows: reader.decoder.rows(),
         load: ReadLoad {
             statement_ms: milliseconds(reader.longest),
@@ -80,7 +80,10 @@ pub(super) async fn read(
     };
     if summary.rows == 0 {
         let proof = prove_empty(source, &statements, request.snapshot);
+        let began = Instant::now();
         unless_cancelled(request.cancel, proof).await.map_err(named)?;
+        summary.load.statement_ms = summary.load.statement_ms.max(milliseconds(began.elapsed()));
+        summary.load.transaction_ms = summary.load.transaction_ms.max(summary.load.statement_ms);
     }
     Ok(summary)
 }
