@@ -18,6 +18,7 @@ mod outages;
 mod proof;
 mod races;
 mod requests;
+mod starved;
 mod store_faults;
 mod traces;
 mod way_faults;

@@ -1,5 +1,7 @@
 //! Two do the same work at the same time, or one wakes up when the other is long done: one result, and nothing else.
 
+use std::collections::BTreeSet;
+
 use sqlextract_system_tests::{Dialect, Dice, Fleet, FleetSource, Running, all_files, eventually, variable};
 
 use crate::fingerprint::Orders;
@@ -83,7 +85,17 @@ fn two_planners_that_plan_the_same_job_use_one_plan() {
     assert_eq!(whole.table("orders")["generation"], 1);
     assert_eq!(plans(), 1, "one plan is used");
     services.push(first);
+    let pages_of = || {
+        let files = all_files(&fleet.folder().join(&job).join("plan"));
+        let pages = files
+            .iter()
+            .filter(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+        let plans: BTreeSet<_> = pages.filter_map(|page| page.parent()).collect();
+        plans.len()
+    };
+    assert_eq!(pages_of(), 2, "the first one's pages are still there");
     swept(&fleet);
+    assert_eq!(pages_of(), 1, "no plan names them");
     whole.is_sound();
     leave_empty_queues(&fleet, services);
 }

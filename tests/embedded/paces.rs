@@ -24,6 +24,11 @@ fn batches(url: &str) -> u64 {
         "a probe is told: {said}"
     );
     let plan: serde_json::Value = serde_json::from_slice(&plan.unwrap_or_default()).expect("a plan is JSON");
+    let reason = plan["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.contains("; a probe read ") && reason.ends_with(" per second"),
+        "{reason}"
+    );
     plan["batches"]
         .as_u64()
         .unwrap_or_else(|| panic!("no batches in {plan}"))

@@ -240,6 +240,18 @@ impl Running {
         self.of_threads("stat").iter().filter_map(of_thread).collect()
     }
 
+    /// Lets it have so many more bytes of memory, and no more.
+    pub fn confine(&self, more: u64) {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(status).expect("the process is at work");
+        let data = status.lines().find_map(|line| line.strip_prefix("VmData:"));
+        let kilobytes = data.and_then(|data| data.split_whitespace().next()?.parse::<u64>().ok());
+        let bytes = kilobytes.expect("the system tells a process's memory") * 1024 + more;
+        let limit = [format!("--pid={}", self.child.id()), format!("--data={bytes}")];
+        let limited = Command::new("prlimit").args(limit).status();
+        assert!(limited.expect("prlimit is in the PATH").success());
+    }
+
     /// Sends a signal, given as `kill` takes it.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);

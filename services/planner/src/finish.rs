@@ -89,6 +89,7 @@ impl Planner {
         self.deactivate(records.job());
         if self.settings.linger.is_zero() {
             self.end_uploads(records).await;
+            self.delete_stray_plan_pages(records).await;
             records.unmark_open().await?;
         } else {
             self.told().insert(records.job().clone());
@@ -108,7 +109,19 @@ impl Planner {
         let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
         records.delete_chunks(&orphans).await?;
         self.end_uploads(records).await;
+        self.delete_stray_plan_pages(records).await;
         Ok(orphans.len() as u64)
+    }
+
+    /// Of planners that died or came second. They cost room and nothing else.
+    async fn delete_stray_plan_pages(&self, records: &JobRecords) {
+        match records.delete_stray_plan_pages().await {
+            Ok(0) => {}
+            Ok(pages) => tracing::info!(job.id = %records.job(), pages, "pages that no plan names are removed"),
+            Err(failure) => {
+                tracing::warn!(job.id = %records.job(), error.code = %failure.code, error = %failure, "pages that no plan names stay")
+            }
+        }
     }
 
     /// Ends uploads of attempts that died in the middle. They cost room and nothing else, so that a store that does not

@@ -1,9 +1,11 @@
 //! One table's plan: facts from the source, decisions from `type-mapping` and `planning`, stored create-only.
 
+use std::fmt::Write as _;
+
 use sqlextract_model::{
-    Batch, BatchIndex, Code, ColumnMapping, Consistency, Dialect, EpochRecord, ExtractionRequest, Failure, FileFormat,
-    Generation, JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result, Selection,
-    SnapshotToken, SourceFacts, TableFacts, TablePlan,
+    Batch, BatchIndex, ByteSize, Code, ColumnMapping, Consistency, Dialect, EpochRecord, ExtractionRequest, Failure,
+    FileFormat, Generation, JobRecord, JobTable, KeyColumn, PlanId, PlanPage, Relation, RequestedTable, Result,
+    Selection, SnapshotToken, SourceFacts, TableFacts, TablePlan,
 };
 use sqlextract_planning::{Answer, Pace, PlanOptions, Question, Split, condition_sql};
 use sqlextract_runtime::crash_point;
@@ -105,7 +107,10 @@ pub async fn plan_table(
         chunk_bytes: request.chunk_bytes,
         format: request.format,
     };
-    let split = split(source, &table, &relation, filter.as_deref(), options, snapshot).await?;
+    let mut split = split(source, &table, &relation, filter.as_deref(), options, snapshot).await?;
+    if let Some(rate) = bytes_per_second {
+        let _ = write!(split.reason, "; a probe read {} per second", ByteSize(rate));
+    }
     sqlextract_planning::check(split.iter(), &table)?;
     let row_key = row_key(&table, &columns);
     Ok(PlannedTable {

@@ -95,6 +95,11 @@ impl ObjectKey {
         format!("{job}/epochs/")
     }
 
+    /// `<job>/plan/`: heads and pages of every plan.
+    pub fn plans_prefix(job: &JobId) -> String {
+        format!("{job}/plan/")
+    }
+
     /// `<job>/plan/<table>/`: the heads of all generations.
     pub fn plan_heads_prefix(job: &JobId, table: &TableSegment) -> String {
         format!("{job}/plan/{table}/")

@@ -1,5 +1,6 @@
 //! A job's objects by their meaning: plans, commit records, the outcome.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -153,6 +154,29 @@ impl JobRecords {
             .get(page as usize)
             .ok_or_else(|| unreadable(&key, "the plan has no such page"))?;
         self.read_lines(&key, expected.sha256).await
+    }
+
+    /// Removes pages that no plan names: of planners that died before their plan was stored, or came second. Only for a job
+    /// that nobody plans any more. Answers how many.
+    pub async fn delete_stray_plan_pages(&self) -> Result<u64> {
+        let listed = self.storage.list(&ObjectKey::plans_prefix(&self.job)).await?;
+        let (mut pages, mut named) = (Vec::new(), HashSet::new());
+        for object in listed {
+            match ObjectKey::parse(&object.key) {
+                Some(ObjectKey::PlanPage { plan, .. }) => pages.push((plan, object.key)),
+                Some(ObjectKey::PlanHead { table, generation, .. }) => {
+                    let plan = self.plan(&table, generation).await?;
+                    named.extend(plan.map(|plan| plan.record.plan_id));
+                }
+                _ => {}
+            }
+        }
+        pages.retain(|(plan, _)| !named.contains(plan));
+        let stray: Vec<String> = pages.into_iter().map(|(_, key)| key).collect();
+        if !stray.is_empty() {
+            self.storage.delete(&stray).await?;
+        }
+        Ok(stray.len() as u64)
     }
 
     pub async fn commit(

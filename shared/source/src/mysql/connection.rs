@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::address::Address;
 use super::client::Client;
-use super::errors::{During, failure};
+use super::errors::{DatabaseError, During, failure};
 use super::session::{self, Server};
 use super::sql::Statement;
 use super::wire;
@@ -268,6 +268,28 @@ impl Lease<wire::Connection> {
         let prepared = prepared.map_err(|e| failure(e, During::Statement, what))?;
         no_more_placeholders(prepared.parameters, statement, what)?;
         Ok(prepared)
+    }
+
+    /// The first cell of an answer's first row, as it comes. The statement's values are bound, so that it may hold text of
+    /// the user.
+    pub(super) async fn cell(&mut self, statement: &Statement, what: &str) -> Result<Option<Vec<u8>>> {
+        let prepared = self.prepare_rows(statement, what).await?;
+        let limit = self.statement_timeout();
+        let asking = async {
+            let mut rows = self
+                .session
+                .connection
+                .execute(&prepared, &statement.parameters)
+                .await?;
+            let first = rows.next(1, 0).await?;
+            let cell = first.row(0).cell(0).map(<[u8]>::to_vec);
+            while rows.next(usize::MAX, usize::MAX).await?.rows() > 0 {}
+            Ok(cell)
+        };
+        let cell = answered(asking, limit, what).await?;
+        let cell = cell.map_err(|e: DatabaseError| failure(e, During::Statement, what))?;
+        self.forget(prepared).await?;
+        Ok(cell)
     }
 
     /// Lets go of a prepared statement.

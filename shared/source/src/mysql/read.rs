@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cell;
 use super::connection::{Connections, answered};
 use super::pending::Sent;
 use super::reader::Reader;
@@ -104,10 +105,10 @@ async fn prove_empty(connections: &Arc<Connections>, request: &ReadRequest<'_>) 
     look.push(")");
     look.parameters = condition.parameters;
     let mut lease = connections.fresh::<wire::Connection>().await?;
-    let rows = lease.catalogue(&look, "cannot prove that the range is empty").await?;
+    let found = lease.cell(&look, "cannot prove that the range is empty").await?;
     lease.release();
-    match rows.first().map(|row| row.text(0)).transpose()?.flatten().as_deref() {
-        Some("0") => Ok(()),
+    match found.and_then(|raw| cell::signed(&raw)) {
+        Some(0) => Ok(()),
         _ => Err(Failure::new(
             Code::RowsUnproven,
             "the range answered with no rows, and a second look found some",

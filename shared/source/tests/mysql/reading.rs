@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use sqlextract_model::{Code, Failure, Result};
+use sqlextract_model::{Code, Failure, KeyRange, KeyValue, Range, Result};
 use sqlextract_source::{MysqlSource, RowSink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -389,5 +389,23 @@ async fn an_empty_range_is_proven_and_rows_that_appear_meanwhile_are_told() {
         }
     }
     assert!(codes.iter().all(|code| *code == Code::RowsUnproven), "{codes:?}");
+    scratch.drop().await;
+}
+
+#[tokio::test]
+async fn an_empty_range_is_proven_whatever_its_filter_holds() {
+    let mut scratch = Scratch::new().await;
+    let source = scratch.open().await;
+    small_rows(&source, &mut scratch).await;
+    let mut reading = Reading::of(&facts(&source, "small").await);
+    reading.filter = Some("'what?' <> '?' AND id > 100".to_owned());
+    reading.range = Range::Keys(KeyRange {
+        columns: reading.row_key.clone(),
+        lower: Some(vec![KeyValue::Integer(1)]),
+        upper: Some(vec![KeyValue::Integer(50)]),
+    });
+    assert_eq!(reading.rows(&source).await.unwrap(), Vec::<Vec<String>>::new());
+    reading.filter = Some("'what?' <> '?' AND id > 2".to_owned());
+    assert_eq!(reading.rows(&source).await.unwrap(), [["3"]]);
     scratch.drop().await;
 }
