@@ -53,7 +53,10 @@ fn a_row_that_takes_more_memory_than_there_is_is_parked_and_its_neighbours_are_d
     );
     let parked = fleet.run(&["parked", "list", "--json"]).exits(0);
     let told = answers(&parked).iter().map(ToString::to_string).collect::<String>();
-    assert!(told.contains(&job) && told.contains("begun 4 times and never ended"), "{told}");
+    assert!(
+        told.contains(&job) && told.contains("begun 4 times and never ended"),
+        "{told}"
+    );
     drop(extractor);
     let _well = fleet.serve("extractor");
     fleet.run(&["parked", "replay", "--job", &job]).exits(0);
