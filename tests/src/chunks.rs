@@ -86,6 +86,39 @@ impl Job {
         self.keys(Some(table)).iter().map(|key| self.folder.join(key)).collect()
     }
 
+    /// What the manifest tells of the source's load is that of the attempts that count, and of no other.
+    pub fn accounts_for_its_source(&self) -> &Self {
+        let commits = self.folder.join("commits");
+        let told: Vec<Value> = all_files(&commits)
+            .iter()
+            .map(|file| {
+                let text = std::fs::read_to_string(commits.join(file)).expect("a commit record can be read");
+                let record: Value = serde_json::from_str(&text).expect("a commit record is JSON");
+                record["load"].clone()
+            })
+            .collect();
+        assert_eq!(told.len(), self.entries.len(), "one commit record per batch");
+        let load = &self.manifest["source_load"];
+        let figures = |name: &str| -> Vec<u64> { told.iter().filter_map(|read| read[name].as_u64()).collect() };
+        assert_eq!(
+            load["wire_bytes"],
+            figures("wire_bytes").iter().sum::<u64>(),
+            "{told:?}"
+        );
+        for (whole, part) in [
+            ("longest_statement_ms", "statement_ms"),
+            ("longest_transaction_ms", "transaction_ms"),
+            ("peak_connections", "connections"),
+        ] {
+            assert_eq!(
+                load[whole].as_u64(),
+                figures(part).into_iter().max(),
+                "{whole} of {told:?}"
+            );
+        }
+        self
+    }
+
     /// What must hold of every finished job: no batch twice, each batch of each plan there, and below `data/`
     /// exactly what the manifest names, with the sizes that it gives.
     #[track_caller]

@@ -45,6 +45,7 @@ mod tests {
             blocks_read: Some(blocks),
             table_blocks: Some(5),
             temporary_bytes: None,
+            counted_since: None,
         };
         let epoch = |epoch, counters| EpochRecord {
             epoch,

@@ -29,13 +29,18 @@ pub struct SourceCounters {
     /// Of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temporary_bytes: Option<u64>,
+    /// When the server began to count, in microseconds since 1970, if it was told to begin anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_since: Option<i64>,
 }
 
 impl SourceCounters {
-    /// What came since `earlier`. Counters that ran backwards were reset, and tell nothing.
+    /// What came since `earlier`. Counters that were reset meanwhile tell nothing, and none may run backwards.
     pub fn since(&self, earlier: &Self) -> Self {
-        let grown = |now: Option<u64>, then: Option<u64>| now?.checked_sub(then?);
+        let whole = self.counted_since == earlier.counted_since;
+        let grown = |now: Option<u64>, then: Option<u64>| now?.checked_sub(then?).filter(|_| whole);
         Self {
+            counted_since: None,
             blocks_read: grown(self.blocks_read, earlier.blocks_read),
             table_blocks: self.table_blocks,
             temporary_bytes: grown(self.temporary_bytes, earlier.temporary_bytes),
@@ -132,7 +137,17 @@ mod tests {
             blocks_read,
             table_blocks: Some(10),
             temporary_bytes,
+            counted_since: None,
         };
+        let anew = SourceCounters {
+            counted_since: Some(1),
+            ..counters(Some(25), Some(9))
+        };
+        let found = anew.since(&counters(Some(5), Some(7)));
+        assert_eq!(
+            (found.blocks_read, found.temporary_bytes, found.counted_since),
+            (None, None, None)
+        );
         let cases = [
             ((Some(5), Some(7)), (Some(25), Some(7)), (Some(20), Some(0))),
             ((Some(5), Some(7)), (Some(4), None), (None, None)),

@@ -22,13 +22,15 @@ pub(super) async fn counters(source: &PostgresSource, relations: &[Relation]) ->
         blocks_read: number(0)?,
         table_blocks: number(1)?,
         temporary_bytes: number(2)?,
+        counted_since: row.try_get::<Option<i64>, _>(3).map_err(errors::in_use(doing))?,
     })
 }
 
 /// A table is itself and what inherits from it, partitions among them. Of a view or a query nobody knows which tables it
 /// reads, and where statistics are off, nothing is counted.
 fn question(relations: &[Relation]) -> String {
-    let temporary = "(SELECT temp_bytes FROM pg_stat_database WHERE datname = current_database())::int8";
+    let database = "d.temp_bytes::int8, (extract(epoch FROM d.stats_reset) * 1000000)::int8";
+    let of_database = "pg_stat_database AS d WHERE d.datname = current_database()";
     let names: Option<Vec<String>> = relations
         .iter()
         .map(|relation| match relation {
@@ -37,7 +39,7 @@ fn question(relations: &[Relation]) -> String {
         })
         .collect();
     let Some(names) = names.filter(|names| !names.is_empty()) else {
-        return format!("SELECT NULL::int8, NULL::int8, {temporary}");
+        return format!("SELECT NULL::int8, NULL::int8, {database} FROM {of_database}");
     };
     format!(
         "WITH RECURSIVE whole (oid) AS ( \
@@ -51,8 +53,8 @@ fn question(relations: &[Relation]) -> String {
                 FROM pg_statio_all_tables AS s JOIN whole ON s.relid = whole.oid) END::int8, \
             CASE WHEN holds THEN (SELECT sum(pg_relation_size(oid) / current_setting('block_size')::int8) FROM whole) \
                 END::int8, \
-            {temporary} \
-        FROM counted",
+            {database} \
+        FROM counted, {of_database}",
         names.join(", ")
     )
 }

@@ -38,6 +38,16 @@ async fn the_blocks_of_a_table_are_counted_once_it_is_read_and_those_of_its_part
         assert!((all..=all + all / 10).contains(&read), "{name}: {read} of {all} blocks");
         assert_eq!(grown.temporary_bytes, Some(0));
     }
+    let relations = [table("plain")];
+    let before = counted(&source, &relations).await;
+    scratch.execute("SELECT pg_stat_reset()").await;
+    Reading::all(&inspect(&source, "plain").await).rows(&source).await;
+    let grown = counted(&source, &relations).await.since(&before);
+    assert_eq!(
+        (grown.blocks_read, grown.temporary_bytes),
+        (None, None),
+        "they were reset"
+    );
     scratch.remove().await;
 }
 
