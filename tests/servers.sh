@@ -2,7 +2,7 @@
 
 servers_folder=
 # Of every server; tests look for it in all that they leave (tests/src/secrets.rs).
-password=marked-9f2c7e41
+password=$(<tests/password)
 packages=()
 # The process that keeps the shared servers as containers, and our end of its input.
 containers=

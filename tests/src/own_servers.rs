@@ -159,14 +159,21 @@ impl Store {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/0", self.port)
+        format!("redis://default:{PASSWORD}@127.0.0.1:{}/0", self.port)
     }
 
     /// Starts the server, empty or with what its file holds.
     pub fn go(&mut self) {
         let durable = if self.durable { "yes" } else { "no" };
         let child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--requirepass",
+                PASSWORD,
+            ])
             .args(["--save", "", "--appendonly", durable, "--loglevel", "warning", "--dir"])
             .arg(self.folder.path())
             .stdout(Stdio::null())
@@ -211,6 +218,7 @@ impl Store {
 
     fn command(&self, words: &[&str]) {
         let ran = Command::new("redis-cli")
+            .env("REDISCLI_AUTH", PASSWORD)
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
             .args(words)
             .stdout(Stdio::null())

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// The password of every test server, which `tests/servers.sh` sets as well.
-pub const PASSWORD: &str = "marked-9f2c7e41";
+/// The password of every test server.
+pub const PASSWORD: &str = include_str!("../password").trim_ascii();
 /// The secret key of every S3 server of a scenario.
 pub const SECRET_KEY: &str = "marked-key-51d08b6a";
 
@@ -88,6 +88,12 @@ pub(crate) fn look_below(folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_broker_is_given_the_password_that_is_looked_for() {
+        let definitions = include_str!("../rabbitmq/definitions.json");
+        assert!(definitions.contains(&format!("\"password\": \"{PASSWORD}\"")));
+    }
 
     #[test]
     fn a_planted_secret_is_found_however_it_is_written() {

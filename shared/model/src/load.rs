@@ -16,6 +16,14 @@ pub struct ReadLoad {
     pub connections: Option<u32>,
 }
 
+impl ReadLoad {
+    /// One more statement, in a transaction of its own.
+    pub fn add_statement(&mut self, ms: u64) {
+        self.statement_ms = self.statement_ms.max(ms);
+        self.transaction_ms = self.transaction_ms.max(ms);
+    }
+}
+
 /// What a server has counted so far. Others are counted as well, so that a difference is an upper bound of our own share.
 /// What the server does not tell is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,13 +6,14 @@
 use std::error::Error;
 use std::io::{self, Read, Write};
 
+use sqlextract_system_tests::secrets::PASSWORD;
 use testcontainers::core::{ContainerPort, IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 
 type Started = Result<(ContainerAsync<GenericImage>, String), Box<dyn Error>>;
 
-/// A server, and the form of its URL with `HOST` and `PORT` to be filled in.
+/// A server, and the form of its URL with `PASSWORD`, `HOST` and `PORT` to be filled in.
 struct Server {
     variable: &'static str,
     url: &'static str,
@@ -25,12 +26,12 @@ fn postgres(variable: &'static str, version: &str) -> Server {
     let up = WaitFor::message_on_stderr("listening on IPv4 address");
     Server {
         variable,
-        url: "postgres://postgres:marked-9f2c7e41@HOST:PORT/postgres",
+        url: "postgres://postgres:PASSWORD@HOST:PORT/postgres",
         port: 5432.tcp(),
         request: GenericImage::new("postgres", version)
             .with_exposed_port(5432.tcp())
             .with_wait_for(up)
-            .with_env_var("POSTGRES_PASSWORD", "marked-9f2c7e41")
+            .with_env_var("POSTGRES_PASSWORD", PASSWORD)
             .with_cmd(["postgres", "-c", "max_connections=300"]),
     }
 }
@@ -41,26 +42,26 @@ fn servers() -> [Server; 5] {
         postgres("SQLEXTRACT_TEST_NEWER_POSTGRES", "17"),
         Server {
             variable: "SQLEXTRACT_TEST_MYSQL",
-            url: "mysql://root:marked-9f2c7e41@HOST:PORT/mysql",
+            url: "mysql://root:PASSWORD@HOST:PORT/mysql",
             port: 3306.tcp(),
             request: GenericImage::new("mariadb", "10.11")
                 .with_exposed_port(3306.tcp())
                 .with_wait_for(WaitFor::message_on_stderr("port: 3306"))
-                .with_env_var("MARIADB_ROOT_PASSWORD", "marked-9f2c7e41"),
+                .with_env_var("MARIADB_ROOT_PASSWORD", PASSWORD),
         },
         Server {
             variable: "SQLEXTRACT_TEST_RABBITMQ",
-            url: "amqp://scratch:marked-9f2c7e41@HOST:PORT/%2f",
+            url: "amqp://scratch:PASSWORD@HOST:PORT/%2f",
             port: 5672.tcp(),
             request: GenericImage::new("rabbitmq", "3.13")
                 .with_exposed_port(5672.tcp())
                 .with_wait_for(WaitFor::message_on_stdout("Server startup complete"))
                 .with_env_var("RABBITMQ_DEFAULT_USER", "scratch")
-                .with_env_var("RABBITMQ_DEFAULT_PASS", "marked-9f2c7e41"),
+                .with_env_var("RABBITMQ_DEFAULT_PASS", PASSWORD),
         },
         Server {
             variable: "SQLEXTRACT_TEST_REDIS",
-            url: "redis://default:marked-9f2c7e41@HOST:PORT/0",
+            url: "redis://default:PASSWORD@HOST:PORT/0",
             port: 6379.tcp(),
             request: GenericImage::new("redis", "7.2")
                 .with_exposed_port(6379.tcp())
@@ -68,7 +69,7 @@ fn servers() -> [Server; 5] {
                 .with_cmd([
                     "redis-server",
                     "--requirepass",
-                    "marked-9f2c7e41",
+                    PASSWORD,
                     "--save",
                     "",
                     "--appendonly",
@@ -82,7 +83,8 @@ async fn start(server: Server) -> Started {
     let container = server.request.start().await?;
     let host = container.get_host().await?.to_string();
     let port = container.get_host_port_ipv4(server.port).await?;
-    let url = server.url.replace("HOST", &host).replace("PORT", &port.to_string());
+    let url = server.url.replace("PASSWORD", PASSWORD).replace("HOST", &host);
+    let url = url.replace("PORT", &port.to_string());
     Ok((container, format!("export {}='{url}'", server.variable)))
 }
 

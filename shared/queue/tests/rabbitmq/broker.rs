@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// Of the user in the definitions that the node loads.
+const PASSWORD: &str = include_str!("../../../../tests/password").trim_ascii();
+
 /// A busy machine takes long to start an Erlang node.
 const START: Duration = Duration::from_secs(120);
 
@@ -52,7 +55,7 @@ impl Broker {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("amqp://scratch:marked-9f2c7e41@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://scratch:{PASSWORD}@127.0.0.1:{}/%2f", self.port)
     }
 
     pub(crate) async fn start_server(&mut self) {

@@ -261,7 +261,7 @@ impl Lease {
 
 impl Lease<wire::Connection> {
     /// Lets the server parse a statement, and checks that no `?` of the user's SQL slipped in.
-    pub(super) async fn prepare_rows(&mut self, statement: &Statement, what: &str) -> Result<wire::Prepared> {
+    pub(super) async fn prepare(&mut self, statement: &Statement, what: &str) -> Result<wire::Prepared> {
         let limit = self.statement_timeout();
         let preparing = self.session.connection.prepare(&statement.text);
         let prepared = answered(preparing, limit, what).await?;
@@ -273,7 +273,7 @@ impl Lease<wire::Connection> {
     /// The first cell of an answer's first row, as it comes. The statement's values are bound, so that it may hold text of
     /// the user.
     pub(super) async fn cell(&mut self, statement: &Statement, what: &str) -> Result<Option<Vec<u8>>> {
-        let prepared = self.prepare_rows(statement, what).await?;
+        let prepared = self.prepare(statement, what).await?;
         let limit = self.statement_timeout();
         let asking = async {
             let mut rows = self

@@ -136,6 +136,14 @@ mod tests {
             .collect()
     }
 
+    #[test]
+    fn an_integer_may_come_in_another_width_than_its_plan_knows() {
+        let cells = [Some(7_i32.to_le_bytes().to_vec()), None];
+        let [each, all] = both_ways(&mappings()[0], &cells);
+        assert!(each.is_ok());
+        assert_eq!(each, all);
+    }
+
     proptest! {
         #[test]
         fn cells_of_a_strip_are_judged_as_each_is(

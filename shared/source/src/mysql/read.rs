@@ -80,8 +80,7 @@ pub(super) async fn read(
     if summary.rows == 0 {
         let began = Instant::now();
         prove_empty(connections, &request).await.map_err(at_table)?;
-        summary.load.statement_ms = summary.load.statement_ms.max(milliseconds(began.elapsed()));
-        summary.load.transaction_ms = summary.load.transaction_ms.max(summary.load.statement_ms);
+        summary.load.add_statement(milliseconds(began.elapsed()));
     }
     Ok(summary)
 }

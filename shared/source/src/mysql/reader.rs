@@ -89,9 +89,7 @@ impl Reader {
         if let Some(filter) = &self.filter {
             // One like `a) OR (b` would leave its brackets, and with them the range; alone it is no condition.
             let alone = Statement::new(format!("SELECT 1 FROM {} WHERE\n{filter}\n", from(&self.relation)));
-            let prepared = lease
-                .prepare_rows(&alone, "the server does not accept the filter")
-                .await;
+            let prepared = lease.prepare(&alone, "the server does not accept the filter").await;
             let prepared = prepared.map_err(|failure| match failure.code {
                 // What the table does not have is the filter's fault.
                 Code::SourceObjectMissing if exists => Failure {
@@ -150,7 +148,7 @@ impl Reader {
         (batches, acknowledged): (&mpsc::Sender<Sent>, &mut mpsc::Receiver<()>),
     ) -> Result<LeftOut> {
         let statement = &self.rows.statement;
-        let prepared = lease.prepare_rows(statement, "cannot read the rows").await?;
+        let prepared = lease.prepare(statement, "cannot read the rows").await?;
         schema::check_types(&prepared.columns, &self.columns)?;
         let mut left_out = LeftOut::default();
         let failed = |e: DatabaseError| failure(e, During::Statement, "reading the rows failed");
@@ -175,9 +173,8 @@ impl Reader {
                     self.decode_each(&strip, pending, summary, &mut left_out, (batches, acknowledged))
                         .await?;
                 }
-                false => self.decode_strip(&strip, pending, summary.rows)?,
+                false => self.decode_strip(&strip, pending, summary)?,
             }
-            summary.rows += strip.rows() as u64;
             summary.load.wire_bytes += strip.wire_bytes();
             pending.received += strip.wire_bytes();
             if pending.received >= RECEIVED_AT_ONCE {
@@ -187,7 +184,6 @@ impl Reader {
                 self.flush(pending, batches, acknowledged).await?;
             }
         }
-        summary.rows -= left_out.rows;
         summary.load.statement_ms = milliseconds(began.elapsed());
         lease.forget(prepared).await?;
         Ok(left_out)
@@ -198,13 +194,13 @@ impl Reader {
         &self,
         strip: &Strip<'_>,
         pending: &mut Pending,
-        summary: &ReadSummary,
+        summary: &mut ReadSummary,
         left_out: &mut LeftOut,
         (batches, acknowledged): (&mpsc::Sender<Sent>, &mut mpsc::Receiver<()>),
     ) -> Result<()> {
         for i in 0..strip.rows() {
-            let (row, position) = (strip.row(i), summary.rows + i as u64 - left_out.rows);
-            match self.size(&self.rows, &row, pending, position)? {
+            let row = strip.row(i);
+            match self.size(&self.rows, &row, pending, summary.rows)? {
                 Size::LeftOut(bytes) => {
                     left_out.rows += 1;
                     left_out.largest = left_out.largest.max(bytes);
@@ -215,7 +211,8 @@ impl Reader {
                 }
                 Size::Bytes(_) => {}
             }
-            self.decode(&self.rows, &row, pending, position)?;
+            self.decode(&self.rows, &row, pending, summary.rows)?;
+            summary.rows += 1;
         }
         Ok(())
     }
@@ -232,18 +229,14 @@ impl Reader {
         let failed = |e: DatabaseError| failure(e, During::Statement, "reading the large rows failed");
         let bytes = left_out.largest + left_out.largest / OTHER_COPIES;
         let mut pending = self.pending()?;
-        let prepared = lease
-            .prepare_rows(&large.statement, "cannot read the large rows")
-            .await?;
-        batches.send(Sent::Large(bytes)).await.map_err(|_| stopped())?;
-        acknowledged.recv().await.ok_or_else(stopped)?;
+        let prepared = lease.prepare(&large.statement, "cannot read the large rows").await?;
+        send_and_wait(Sent::Large(bytes), batches, acknowledged).await?;
         let began = Instant::now();
         let rows = lease.connection().execute(&prepared, &large.statement.parameters).await;
         let mut rows = rows.map_err(failed)?;
         for nth in 0..left_out.rows {
             if nth > 0 {
-                batches.send(Sent::Large(bytes)).await.map_err(|_| stopped())?;
-                acknowledged.recv().await.ok_or_else(stopped)?;
+                send_and_wait(Sent::Large(bytes), batches, acknowledged).await?;
             }
             if self.cancel.is_cancelled() {
                 return Err(stopped());
@@ -308,7 +301,12 @@ impl Reader {
         pending.rows = 0;
         pending.bytes = 0;
         pending.tell(batches).await?;
-        batches.send(Sent::Rows(batch)).await.map_err(|_| stopped())?;
-        acknowledged.recv().await.ok_or_else(stopped)
+        send_and_wait(Sent::Rows(batch), batches, acknowledged).await
     }
+}
+
+/// Sends, and waits for the word that it was taken.
+async fn send_and_wait(sent: Sent, batches: &mpsc::Sender<Sent>, acknowledged: &mut mpsc::Receiver<()>) -> Result<()> {
+    batches.send(sent).await.map_err(|_| stopped())?;
+    acknowledged.recv().await.ok_or_else(stopped)
 }

@@ -7,6 +7,7 @@ use super::pending::Pending;
 use super::reader::Reader;
 use super::selected::Selected;
 use super::wire::{Strip, WireRow};
+use crate::ReadSummary;
 
 /// What a row of the first statement is.
 pub(super) enum Size {
@@ -16,7 +17,13 @@ pub(super) enum Size {
 
 impl Reader {
     /// Decodes rows column by column. None is left out, and none is large.
-    pub(super) fn decode_strip(&self, strip: &Strip<'_>, pending: &mut Pending, position: u64) -> Result<()> {
+    pub(super) fn decode_strip(
+        &self,
+        strip: &Strip<'_>,
+        pending: &mut Pending,
+        summary: &mut ReadSummary,
+    ) -> Result<()> {
+        let position = summary.rows;
         for (i, decoder) in pending.decoders.iter_mut().enumerate() {
             let cells = strip.column(i);
             if decoder.is_variable() {
@@ -26,6 +33,7 @@ impl Reader {
                 self.refused(&self.rows, &strip.row(place), i, position + place as u64, refusal)
             })?;
         }
+        summary.rows += strip.rows() as u64;
         pending.rows += strip.rows();
         pending.bytes += pending.fixed_bytes * strip.rows();
         Ok(())

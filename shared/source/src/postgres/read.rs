@@ -67,7 +67,7 @@ pub(super) async fn read(
         reader.decoder.finish_stream()?;
     }
     reader.push_pending(sink).await?;
-    let connections = source.connections.open();
+    let connections = source.connections.open_now();
     session.end_counted(source.server.version).await;
     let mut summary = ReadSummary {
         rows: reader.decoder.rows(),
@@ -82,8 +82,7 @@ pub(super) async fn read(
         let proof = prove_empty(source, &statements, request.snapshot);
         let began = Instant::now();
         unless_cancelled(request.cancel, proof).await.map_err(named)?;
-        summary.load.statement_ms = summary.load.statement_ms.max(milliseconds(began.elapsed()));
-        summary.load.transaction_ms = summary.load.transaction_ms.max(summary.load.statement_ms);
+        summary.load.add_statement(milliseconds(began.elapsed()));
     }
     Ok(summary)
 }

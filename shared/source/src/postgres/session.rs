@@ -61,7 +61,7 @@ impl Connections {
     }
 
     /// Connections that are open, in use or at rest.
-    pub(crate) fn open(&self) -> u32 {
+    pub(crate) fn open_now(&self) -> u32 {
         let resting = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
         let free = self.permits.available_permits();
         u32::try_from((self.limit as usize + resting).saturating_sub(free)).unwrap_or(u32::MAX)

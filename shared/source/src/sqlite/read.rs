@@ -113,9 +113,7 @@ impl Job {
         let began = Instant::now();
         let summary = watched(connection, limit, &stop, |clock| self.step(connection, batches, clock));
         let mut summary = summary.map_err(|failure| failure.table(&self.table))?;
-        // A transaction is one statement.
-        summary.load.statement_ms = milliseconds(began.elapsed());
-        summary.load.transaction_ms = summary.load.statement_ms;
+        summary.load.add_statement(milliseconds(began.elapsed()));
         Ok(summary)
     }
 

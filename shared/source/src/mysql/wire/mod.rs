@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 pub(super) use answers::{Announced, Kind, Refusal};
 pub(super) use row::{Strip, WireRow};
@@ -196,19 +196,24 @@ impl Connection {
         Ok(self.stream.flush().await?)
     }
 
-    /// Goes on to the next packet; one that says that the server refuses is the error.
     async fn receive_answer(&mut self) -> Answer<()> {
-        while !self.packets.next()? {
-            let count = self.stream.read(self.packets.room()).await?;
-            if count == 0 {
-                return Err(closed().into());
-            }
-            self.packets.received(count);
+        receive(&mut self.stream, &mut self.packets).await
+    }
+}
+
+/// Goes on to the next packet; one that says that the server refuses is the error.
+async fn receive(stream: &mut (impl AsyncRead + Unpin), packets: &mut Packets) -> Answer<()> {
+    while !packets.next()? {
+        let count = stream.read(packets.room()).await?;
+        if count == 0 {
+            let closed = io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection");
+            return Err(closed.into());
         }
-        match refusal(self.packets.body()) {
-            Some(refusal) => Err(refusal.into()),
-            None => Ok(()),
-        }
+        packets.received(count);
+    }
+    match refusal(packets.body()) {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(()),
     }
 }
 
@@ -278,8 +283,4 @@ fn counted(bytes: &[u8], command: &mut Vec<u8>) {
         }
     }
     command.extend_from_slice(bytes);
-}
-
-fn closed() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")
 }

@@ -3,12 +3,12 @@
 use std::io;
 
 use aws_lc_rs::digest::{Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::Connection;
-use super::answers::{Front, refusal};
+use super::answers::Front;
 use super::packets::{Packets, malformed};
+use super::{Connection, receive};
 use crate::mysql::errors::DatabaseError;
 use crate::tls::{self, Encryption, Files, Stream, Trust};
 
@@ -45,31 +45,50 @@ struct Greeting {
     nonce: Vec<u8>,
 }
 
+/// Who may hear what goes through a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    Anybody,
+    /// Those on this machine who may open the socket.
+    Nobody,
+    /// Nobody, since it is encrypted, as our answer has to say again.
+    NobodyByTls,
+}
+
+impl Hearing {
+    fn capabilities(self) -> u32 {
+        match self {
+            Self::NobodyByTls => WITH_TLS,
+            Self::Anybody | Self::Nobody => 0,
+        }
+    }
+}
+
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseError> {
     let mut packets = Packets::new();
     if let Some(path) = &endpoint.socket {
         let mut stream = UnixStream::connect(path).await?;
         let greeting = greeting(&mut stream, &mut packets).await?;
-        // Nobody else reads what goes through it.
-        return log_in(endpoint, Box::new(stream), packets, greeting, (0, true)).await;
+        return log_in(endpoint, (Box::new(stream), Hearing::Nobody), packets, greeting).await;
     }
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let mut stream = TcpStream::connect((host, endpoint.port)).await?;
     stream.set_nodelay(true)?;
     let greeting = greeting(&mut stream, &mut packets).await?;
-    let (trust, required) = match endpoint.encryption {
-        Encryption::Never => return log_in(endpoint, Box::new(stream), packets, greeting, (0, false)).await,
-        Encryption::WherePossible => (Trust::Anyone, false),
-        Encryption::Always(trust) => (trust, true),
+    let offered = greeting.capabilities & WITH_TLS != 0;
+    let trust = match endpoint.encryption {
+        Encryption::Always(_) if !offered => {
+            return Err(DatabaseError::Tls("the server does not support TLS".to_owned()));
+        }
+        Encryption::Always(trust) => Some(trust),
+        Encryption::WherePossible => offered.then_some(Trust::Anyone),
+        Encryption::Never => None,
     };
-    if greeting.capabilities & WITH_TLS == 0 {
-        return match required {
-            true => Err(DatabaseError::Tls("the server does not support TLS".to_owned())),
-            false => log_in(endpoint, Box::new(stream), packets, greeting, (0, false)).await,
-        };
-    }
+    let Some(trust) = trust else {
+        return log_in(endpoint, (Box::new(stream), Hearing::Anybody), packets, greeting).await;
+    };
     let mut out = Vec::new();
-    packets.wrap(&head(endpoint, &greeting, WITH_TLS), false, &mut out);
+    packets.wrap(&head(endpoint, &greeting, Hearing::NobodyByTls), false, &mut out);
     stream.write_all(&out).await?;
     // What came before encryption began could be anybody's.
     if !packets.is_empty() {
@@ -77,25 +96,11 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseErro
     }
     let encrypted = tls::encrypt(stream, host, trust, &endpoint.files).await;
     let encrypted = encrypted.map_err(DatabaseError::Tls)?;
-    log_in(endpoint, encrypted, packets, greeting, (WITH_TLS, true)).await
-}
-
-async fn receive(stream: &mut (impl AsyncRead + Unpin), packets: &mut Packets) -> io::Result<()> {
-    while !packets.next()? {
-        let count = stream.read(packets.room()).await?;
-        if count == 0 {
-            return Err(super::closed());
-        }
-        packets.received(count);
-    }
-    Ok(())
+    log_in(endpoint, (encrypted, Hearing::NobodyByTls), packets, greeting).await
 }
 
 async fn greeting(stream: &mut (impl AsyncRead + Unpin), packets: &mut Packets) -> Result<Greeting, DatabaseError> {
     receive(stream, packets).await?;
-    if let Some(refusal) = refusal(packets.body()) {
-        return Err(refusal.into());
-    }
     Ok(Greeting::read(packets.body())?)
 }
 
@@ -129,8 +134,8 @@ impl Greeting {
 }
 
 /// The beginning of our answer, which alone asks for TLS.
-fn head(endpoint: &Endpoint, greeting: &Greeting, encryption: u32) -> Vec<u8> {
-    let mut capabilities = (WANTED | ENDS_PLAINLY) & greeting.capabilities | encryption;
+fn head(endpoint: &Endpoint, greeting: &Greeting, hearing: Hearing) -> Vec<u8> {
+    let mut capabilities = (WANTED | ENDS_PLAINLY) & greeting.capabilities | hearing.capabilities();
     if endpoint.database.is_none() {
         capabilities &= !WITH_DATABASE;
     }
@@ -144,10 +149,9 @@ fn head(endpoint: &Endpoint, greeting: &Greeting, encryption: u32) -> Vec<u8> {
 
 async fn log_in(
     endpoint: &Endpoint,
-    stream: Box<dyn Stream>,
+    (stream, hearing): (Box<dyn Stream>, Hearing),
     packets: Packets,
     greeting: Greeting,
-    (encryption, secret): (u32, bool),
 ) -> Result<Connection, DatabaseError> {
     let mut connection = Connection {
         stream,
@@ -157,12 +161,11 @@ async fn log_in(
     };
     let password = endpoint.password.as_deref().unwrap_or_default();
     // The server may greet with a kind of authentication that is not its user's; it then asks for another.
-    let mut plugin = match answer(&greeting.plugin, password, &greeting.nonce, secret) {
-        Ok(_) => greeting.plugin.clone(),
-        Err(_) => NATIVE.to_owned(),
+    let (mut plugin, proof) = match answer(&greeting.plugin, password, &greeting.nonce, hearing) {
+        Ok(proof) => (greeting.plugin.clone(), proof),
+        Err(_) => (NATIVE.to_owned(), answer(NATIVE, password, &greeting.nonce, hearing)?),
     };
-    let proof = answer(&plugin, password, &greeting.nonce, secret)?;
-    let mut response = head(endpoint, &greeting, encryption);
+    let mut response = head(endpoint, &greeting, hearing);
     response.extend_from_slice(endpoint.user.as_bytes());
     response.extend_from_slice(&[0, proof.len() as u8]);
     response.extend_from_slice(&proof);
@@ -182,23 +185,19 @@ async fn log_in(
             [0xfe, rest @ ..] if !rest.is_empty() => {
                 let mut front = Front(rest);
                 plugin = String::from_utf8_lossy(front.until_zero()).into_owned();
-                answer(&plugin, password, front.until_zero(), secret)?
+                answer(&plugin, password, front.until_zero(), hearing)?
             }
             // The proof was enough; the last word is to come.
             [1, 3] => continue,
-            [1, 4] if plugin == "caching_sha2_password" && secret => told(password),
-            [1, 4] => {
-                let words = "the server asks for the password itself, which is told over TLS or a socket only";
-                return Err(unsupported(words));
-            }
+            [1, 4] => told(password, hearing)?,
             _ => return Err(malformed("an answer that the protocol does not know during authentication").into()),
         };
         connection.put(&reply, false);
     }
 }
 
-/// How the password is proven by a kind of authentication; told where nobody can listen.
-fn answer(plugin: &str, password: &str, nonce: &[u8], secret: bool) -> Result<Vec<u8>, DatabaseError> {
+/// How the password is proven by a kind of authentication, or told.
+fn answer(plugin: &str, password: &str, nonce: &[u8], hearing: Hearing) -> Result<Vec<u8>, DatabaseError> {
     match plugin {
         NATIVE | "" | "caching_sha2_password" if password.is_empty() => Ok(Vec::new()),
         NATIVE | "" => {
@@ -213,18 +212,20 @@ fn answer(plugin: &str, password: &str, nonce: &[u8], secret: bool) -> Result<Ve
             let mask = hash(&SHA256, &[twice.as_ref(), nonce]);
             Ok(masked(once, mask))
         }
-        "sha256_password" if secret || password.is_empty() => Ok(told(password)),
-        "sha256_password" => Err(unsupported(
-            "the server asks for the password itself, which is told over TLS or a socket only",
-        )),
+        "sha256_password" => told(password, hearing),
         other => Err(unsupported(&format!(
             "the server asks for authentication by `{other}`, which is not supported"
         ))),
     }
 }
 
-fn told(password: &str) -> Vec<u8> {
-    [password.as_bytes(), &[0]].concat()
+/// The password itself.
+fn told(password: &str, hearing: Hearing) -> Result<Vec<u8>, DatabaseError> {
+    if hearing == Hearing::Anybody && !password.is_empty() {
+        let words = "the server asks for the password itself, which is told over TLS or a socket only";
+        return Err(unsupported(words));
+    }
+    Ok([password.as_bytes(), &[0]].concat())
 }
 
 fn hash(algorithm: &'static aws_lc_rs::digest::Algorithm, parts: &[&[u8]]) -> Digest {
