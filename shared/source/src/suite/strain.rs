@@ -5,11 +5,11 @@ use std::time::Duration;
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_model::{Range, Relation, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::Fixture;
-use super::{CONNECTIONS, within};
+use super::{CONNECTIONS, DEADLINE, within};
 use crate::{ReadRequest, RowSink, Source};
 
 /// Says that it was reached, and takes nothing.
@@ -39,19 +39,29 @@ pub async fn own_reads_are_no_strain(source: &dyn Source, fixture: &Fixture) {
         };
         source.read(request, &mut Stuck(&reached)).await
     });
+    let told = Mutex::new(None);
     let asking = async {
-        let reading = reached.acquire_many(CONNECTIONS - 1).await;
-        reading.expect("the semaphore stays open").forget();
+        within(reached.acquire_many(CONNECTIONS - 1))
+            .await
+            .expect("the semaphore stays open")
+            .forget();
         loop {
-            match source.strain().await.expect("strain is told while all others read") {
-                Some(strain) if strain.level > 0.0 => tokio::time::sleep(Duration::from_millis(20)).await,
-                _ => return,
+            let strain = source.strain().await.expect("strain is told while all others read");
+            if strain.is_none_or(|strain| strain.level == 0.0) {
+                return;
             }
+            *told.lock().await = strain;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let rested = async {
+        if tokio::time::timeout(DEADLINE, asking).await.is_err() {
+            panic!("others never rested: {:?}", told.lock().await);
         }
     };
     tokio::select! {
         ended = futures_util::future::join_all(reads) => panic!("no read can end: {ended:?}"),
-        () = within(asking) => {}
+        () = rested => {}
     }
     cancel.cancel();
 }
