@@ -6,6 +6,7 @@ use sqlextract_system_tests::{Broker, Dialect, Fleet, FleetSource, Running, Stor
 
 use crate::fingerprint::Orders;
 use crate::operation::metric;
+use crate::proof::leave_empty_queues;
 
 fn fleet(orders: &Orders, source: &str, more: &str) -> Fleet {
     let url = orders.database.url();
@@ -71,9 +72,9 @@ fn a_long_batch_holds_no_message_and_outlives_a_drain_and_a_kill() {
         eventually("a batch whose message is settled", || {
             let done = metric(
                 extractor,
-                "sqlextract_messages_total{queue=\"batches.shop\",verdict=\"done\"}",
+                "sqlextract_messages_total{queue=\"long-batches.shop\",verdict=\"done\"}",
             );
-            let under_way = metric(extractor, "sqlextract_inflight{queue=\"batches.shop\"}");
+            let under_way = metric(extractor, "sqlextract_inflight{queue=\"long-batches.shop\"}");
             done >= Some(1.0) && under_way == Some(0.0)
         });
     };
@@ -94,6 +95,37 @@ fn a_long_batch_holds_no_message_and_outlives_a_drain_and_a_kill() {
     assert_eq!(fleet.outcome(&job), "completed");
     orders.is_in(&fleet.job(&job));
     assert_eq!(fleet.commits(&job), 1);
+}
+
+#[test]
+fn a_long_batch_keeps_no_other_waiting() {
+    let orders = Orders::new(Dialect::Postgres, 20_000);
+    orders.database.run(
+        "CREATE TABLE few AS SELECT * FROM orders WHERE id <= 20; ALTER TABLE few ADD PRIMARY KEY (id); ANALYZE few;",
+    );
+    let one_worker = extractors_of(2).replace("workers = 2", "workers = 1");
+    let fleet = fleet(
+        &orders,
+        "rate_limit = \"rows=2500\"\nallow_long_batches = true",
+        &one_worker,
+    );
+    let services = fleet.serve_all(1);
+    let long = fleet.submit(&ONE_BATCH);
+    eventually("the long batch under way", || {
+        metric(
+            &services[2],
+            "sqlextract_messages_total{queue=\"long-batches.shop\",verdict=\"done\"}",
+        ) >= Some(1.0)
+    });
+    let few = fleet.submit(&["--table", "public.few", "--batch-size", "10", "--consistency", "batch"]);
+    assert_eq!(fleet.outcome(&few), "completed");
+    assert!(
+        !fleet.has_outcome(&long),
+        "the long batch ended too early to prove anything"
+    );
+    assert_eq!(fleet.outcome(&long), "completed");
+    orders.is_in(&fleet.job(&long));
+    leave_empty_queues(&fleet, services);
 }
 
 /// The time of day so many seconds from now, in UTC.

@@ -9,11 +9,13 @@ use sqlextract_system_tests::{Fleet, Running, Watch, all_files, eventually};
 
 use crate::clients::python;
 use crate::fingerprint::Orders;
+use crate::operation::metric;
 
-const QUEUES: [&str; 9] = [
+const QUEUES: [&str; 10] = [
     "requests",
     "ticks",
     "batches.shop",
+    "long-batches.shop",
     "retry.10s",
     "retry.1m",
     "retry.10m",
@@ -36,6 +38,9 @@ pub(crate) fn waiting(fleet: &Fleet) -> BTreeMap<String, u64> {
 #[track_caller]
 pub(crate) fn leave_empty_queues(fleet: &Fleet, mut services: Vec<Running>) {
     let mut left = BTreeMap::new();
+    for service in &services {
+        metric(service, "");
+    }
     for _ in 0..3 {
         eventually("queues without a message", || {
             left = waiting(fleet);

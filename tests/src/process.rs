@@ -129,7 +129,7 @@ impl Scenario {
         self.command_of(&debug.unwrap_or_else(|_| variable("SQLEXTRACT_BINARY")), arguments)
     }
 
-    fn command_of(&self, binary: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command_of(&self, binary: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary);
         for (name, _) in std::env::vars() {
             if name.starts_with("SQLEXTRACT_") || name.starts_with("AWS_") || name == "DATABASE_URL" {
@@ -255,6 +255,12 @@ impl Running {
     /// Sends a signal, given as `kill` takes it.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
+    }
+
+    /// Puts a text beside what it has written.
+    pub fn keep(&self, what: &str, text: &str) {
+        let path = self.stdout.with_extension(what);
+        std::fs::write(path, text).expect("the temporary folder takes files");
     }
 
     /// What it has written to standard output so far.

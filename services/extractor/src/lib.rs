@@ -138,23 +138,18 @@ impl Extractor {
 impl Handler for Extractor {
     async fn handle(&self, message: &Message, _redeliveries: u32) -> Verdict {
         match serde_json::from_slice::<BatchMessage>(&message.body) {
-            Ok(batch) if batch.long => self.take_over(&batch).await,
+            Ok(batch) if batch.long => self.pass_on(message).await,
             Ok(batch) => self.work(&batch).await,
-            Err(cause) => {
-                let text = format!("batch message {} cannot be read", message.id);
-                Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause))
-            }
+            Err(cause) => unreadable(message, cause),
         }
     }
 
     fn intake(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
         Some(self.limiter.intake())
     }
+}
 
-    async fn carry_on(&self, message: &Message) {
-        // What was taken over could be read.
-        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&message.body) {
-            self.work_long(&batch, message).await;
-        }
-    }
+fn unreadable(message: &Message, cause: serde_json::Error) -> Verdict {
+    let text = format!("batch message {} cannot be read", message.id);
+    Verdict::Park(Failure::new(Code::MessageUnreadable, text).because(cause))
 }

@@ -1,22 +1,24 @@
 //! Batches that take longer than a broker waits for a message's settlement.
 //!
-//! The message is settled when the work begins, under a lease that says who works at the batch. When the work ends
+//! They have a queue of their own and one worker in each process, so that none of the others ever waits for them. The message is settled when the work begins, under a lease that says who works at the batch. When the work ends
 //! without a commit, the batch is published again from here; when the process dies, by the planner's sweeper. A lease
 //! that is lost costs work that is done twice: which attempt counts is the commit record's business, as ever.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use sqlextract_checkpoint::Lease;
 use sqlextract_model::{BatchMessage, Result};
 use sqlextract_queue::{Message, QueueName};
-use sqlextract_runtime::{Verdict, settlement_for};
+use sqlextract_runtime::{Handler, Verdict, serve, settlement_for};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::Extractor;
 use crate::batch::batch_id;
+use crate::{Extractor, unreadable};
 
 /// The longest that a long batch may take.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -34,7 +36,57 @@ impl TakenOver {
     }
 }
 
+/// The one worker for long batches.
+struct LongWorker(Arc<Extractor>);
+
+#[async_trait]
+impl Handler for LongWorker {
+    async fn handle(&self, message: &Message, _redeliveries: u32) -> Verdict {
+        match serde_json::from_slice::<BatchMessage>(&message.body) {
+            Ok(batch) => self.0.take_over(&batch).await,
+            Err(cause) => unreadable(message, cause),
+        }
+    }
+
+    fn intake(&self) -> Option<watch::Receiver<bool>> {
+        self.0.intake()
+    }
+
+    async fn carry_on(&self, message: &Message) {
+        // What was taken over could be read.
+        if let Ok(batch) = serde_json::from_slice::<BatchMessage>(&message.body) {
+            self.0.work_long(&batch, message).await;
+        }
+    }
+}
+
 impl Extractor {
+    /// Serves long batches, one at a time, until the shutdown; beside [`Extractor::run`], with a share of memory more.
+    pub async fn run_long(self: Arc<Self>) -> Result<()> {
+        let queue = Arc::clone(&self.ports.queue);
+        let (name, retry, shutdown) = (self.long_queue(), self.settings.retry.clone(), self.shutdown.clone());
+        serve(queue.as_ref(), &name, 1, Arc::new(LongWorker(self)), &retry, &shutdown)
+            .await
+            .map(|_| ())
+    }
+
+    fn long_queue(&self) -> QueueName {
+        QueueName::LongBatches {
+            source: self.source.clone(),
+        }
+    }
+
+    /// Takes a long batch to its queue, which a planner of an earlier version does not know.
+    pub(crate) async fn pass_on(&self, message: &Message) -> Verdict {
+        match self.ports.queue.publish(&self.long_queue(), message.clone()).await {
+            Ok(()) => Verdict::Done,
+            Err(failure) => {
+                tracing::warn!(message.id, error = %failure, "a long batch could not be brought to its queue");
+                settlement_for(&failure, 1, &self.settings.retry)
+            }
+        }
+    }
+
     /// Takes the batch over, unless somebody works at it: then its message has nothing more to do.
     pub(crate) async fn take_over(&self, message: &BatchMessage) -> Verdict {
         match self.try_take_over(message).await {
@@ -132,11 +184,8 @@ impl Extractor {
         if !again {
             return Ok(());
         }
-        let queue = QueueName::Batches {
-            source: self.source.clone(),
-        };
         let again = Message::new(message.id.clone(), message.body.clone()).job(&batch.job);
-        self.ports.queue.publish(&queue, again).await
+        self.ports.queue.publish(&self.long_queue(), again).await
     }
 
     /// Each take-over has a name of its own, so that a second message of the batch finds it taken in this process too.

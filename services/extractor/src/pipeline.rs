@@ -111,7 +111,11 @@ impl Extractor {
         (batch, attempt): (&Batch, AttemptId),
         stop: &CancellationToken,
     ) -> Result<Extracted> {
-        let _pass = self.gate.enter().await;
+        // A long batch has a worker of its own: it would keep others out for hours.
+        let _pass = match message.long {
+            true => None,
+            false => Some(self.gate.enter().await),
+        };
         let _connection = self.limiter.connection().await;
         let _counted = Counted::begin(&self.working);
         let share = self.take_share()?;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::Progress;
 use sqlextract_model::{BatchIndex, BatchMessage, Code, Epoch, Failure, Result, TickMessage};
-use sqlextract_queue::{Message, QueueName};
+use sqlextract_queue::Message;
 use sqlextract_runtime::crash_point;
 use sqlextract_storage::JobRecords;
 
 use crate::Planner;
 use crate::active::ActiveJob;
+use crate::long::queues;
 
 /// A job with a full window is looked at at least this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -167,23 +168,24 @@ impl Planner {
 
     async fn publish_batches(&self, tick: &TickMessage, open: &ActiveJob, room: u64) -> Result<()> {
         let request = &open.record.request;
-        let queue = QueueName::Batches {
-            source: request.source.clone(),
-        };
         let (owed, position) = open.owed(tick.position, room);
         let published = owed.len() as u64;
         let plans = open.tables.iter().map(|table| &table.plan.record);
         let long: Vec<bool> = plans.map(|plan| self.is_long(request, plan)).collect();
-        let messages = owed.into_iter().map(|(number, batch)| {
+        let [mut usual, mut for_long] = [Vec::new(), Vec::new()];
+        for (number, batch) in owed {
             let message = BatchMessage {
                 long: long[number],
                 ..batch_message(open, number, batch)
             };
             let body = serde_json::to_vec(&message).expect("batch messages have string keys and serialise");
             let id = format!("{}-{}-{}-{batch}", message.job, message.segment, message.generation);
-            Message::new(id, body).job(&message.job)
-        });
-        self.ports.queue.publish_all(&queue, messages.collect()).await?;
+            let queue = if message.long { &mut for_long } else { &mut usual };
+            queue.push(Message::new(id, body).job(&message.job));
+        }
+        for (queue, messages) in queues(&request.source).iter().zip([usual, for_long]) {
+            self.ports.queue.publish_all(queue, messages).await?;
+        }
         crash_point("before_next_tick");
         let next = TickMessage {
             position,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlextract_model::{Code, ExtractionRequest, Failure, Result, TableName, TablePlan};
 use sqlextract_planning::{Pace, Split, batch_time};
+use sqlextract_queue::QueueName;
 
 use crate::Planner;
 
@@ -82,6 +83,11 @@ impl Planner {
         }
     }
 
+    /// Whether batches of the source may have a queue beside the usual one.
+    pub(crate) fn takes_long(&self, source: &str) -> bool {
+        self.settings.bounds.get(source).is_some_and(|bound| bound.allow_long)
+    }
+
     /// Whether the plan's batches are worked at without a message that waits for them.
     pub(crate) fn is_long(&self, request: &ExtractionRequest, plan: &TablePlan) -> bool {
         let size = Size {
@@ -92,6 +98,15 @@ impl Planner {
         let bound = self.settings.bounds.get(&request.source);
         length(bound, size, pace_of(request)) == Length::Long
     }
+}
+
+/// Where a source's batches wait: those that fit the deadline, and the long ones, which hold up nobody there.
+pub(crate) fn queues(source: &str) -> [QueueName; 2] {
+    let (batches, long) = (source.to_owned(), source.to_owned());
+    [
+        QueueName::Batches { source: batches },
+        QueueName::LongBatches { source: long },
+    ]
 }
 
 /// What the request itself allows per second.

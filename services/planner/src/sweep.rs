@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::Progress;
 use sqlextract_model::{Class, Code, EventKind, JobId, JobProgress, Manifest, Result, TickMessage};
-use sqlextract_queue::QueueName;
 use sqlextract_runtime::Shutdown;
 use sqlextract_storage::{JobRecords, Stored};
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 use crate::Planner;
 use crate::active::ActiveJob;
 use crate::announce::About;
+use crate::long::queues;
 use crate::requests::is_final;
 
 /// What the sweeper saw of the jobs when it last looked.
@@ -103,9 +103,7 @@ impl Planner {
             let failures = self.parked_failures(&open.record).await?;
             return self.end_failed(&records, &open.record, failures).await;
         }
-        let source = open.record.request.source.clone();
-        // Ticks do not count: one that finds its window full comes again and again, even if the batches in it are lost.
-        let waiting = self.ports.queue.depth(&QueueName::Batches { source }).await?;
+        let waiting = self.batches_waiting(&open.record.request.source).await?;
         if stands_still(now.duration_since(since), self.settings.stall_after, owed, waiting) {
             tracing::warn!(job.id = %job, batches.owed = owed, "the job stands still; its missing batches are published again");
             seen.remove(job);
@@ -116,6 +114,16 @@ impl Planner {
             self.finish(&records, &open).await?;
         }
         Ok(())
+    }
+
+    /// Ticks do not count: one that finds its window full comes again and again, even if the batches in it are lost.
+    async fn batches_waiting(&self, source: &str) -> Result<u64> {
+        let [batches, long] = queues(source);
+        let waiting = self.ports.queue.depth(&batches).await?;
+        match self.takes_long(source) {
+            true => Ok(waiting + self.ports.queue.depth(&long).await?),
+            false => Ok(waiting),
+        }
     }
 
     async fn snapshot_is_lost(&self, open: &ActiveJob) -> Result<bool> {

@@ -199,7 +199,8 @@ impl Service<'_> {
                 rate_limit: source.rate_limit.clone(),
                 ..ResourceArgs::default()
             };
-            let tuning = Tuning::choose(&args, &ExtractEntry::default(), &choice)?;
+            let mut tuning = Tuning::choose(&args, &ExtractEntry::default(), &choice)?;
+            tuning.workers.long = source.allow_long_batches;
             extracting.push((name, tuning));
         }
         // All workers of the process draw on one budget, so that a large row of one source has room beside the others.
@@ -277,6 +278,10 @@ impl Service<'_> {
         };
         self.shutdown
             .spawn(format!("report of {source}"), reporter.run(self.shutdown.clone()));
+        if tuning.workers.long {
+            self.shutdown
+                .spawn(format!("long batches of {source}"), Arc::clone(&extractor).run_long());
+        }
         self.shutdown.spawn(format!("extractor of {source}"), extractor.run());
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How many batches a run works at once: where it begins, how far it may go, and why.
 
-use std::num::{NonZeroU16, NonZeroUsize};
+use std::num::NonZeroUsize;
 
 use sqlextract_model::{ByteSize, Result};
 use sqlextract_runtime::{Bounds, MachineLimits};
@@ -19,6 +19,8 @@ pub(crate) struct Workers {
     pub(crate) ceiling: u16,
     /// The number changes while the run goes on; else the user has fixed it.
     pub(crate) adapt: bool,
+    /// There is one more, for long batches alone.
+    pub(crate) long: bool,
     pub(crate) why: String,
 }
 
@@ -33,7 +35,8 @@ impl Workers {
 
     /// Parts that the memory budget is divided into.
     pub(crate) fn parts(&self) -> NonZeroUsize {
-        NonZeroUsize::from(NonZeroU16::new(self.ceiling).unwrap_or(NonZeroU16::MIN))
+        let workers = usize::from(self.ceiling) + usize::from(self.long);
+        NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)
     }
 
     pub(crate) fn fixed(workers: u16) -> Self {
@@ -41,6 +44,7 @@ impl Workers {
             start: workers,
             ceiling: workers,
             adapt: false,
+            long: false,
             why: "as asked for".to_owned(),
         }
     }
@@ -73,6 +77,7 @@ impl Workers {
             start: start as u16,
             ceiling: more.min(fitting).min(MOST_AUTO_WORKERS).max(start) as u16,
             adapt: true,
+            long: false,
             why,
         }
     }

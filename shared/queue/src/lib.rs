@@ -41,6 +41,8 @@ pub enum QueueName {
     Ticks,
     /// Batches of one source.
     Batches { source: String },
+    /// Batches of one source that last longer than a message may wait for its settlement.
+    LongBatches { source: String },
     /// Completed extractions for the scripter.
     Scripter,
     /// Every event, for one named subscriber; exists once somebody has received from it.
@@ -72,6 +74,9 @@ impl QueueName {
             Some(("batches", source)) => Self::Batches {
                 source: source.to_owned(),
             },
+            Some(("long-batches", source)) => Self::LongBatches {
+                source: source.to_owned(),
+            },
             Some(("events", subscriber)) => Self::Events {
                 subscriber: subscriber.to_owned(),
             },
@@ -100,6 +105,7 @@ impl fmt::Display for QueueName {
             Self::Requests => f.write_str("requests"),
             Self::Ticks => f.write_str("ticks"),
             Self::Batches { source } => write!(f, "batches.{source}"),
+            Self::LongBatches { source } => write!(f, "long-batches.{source}"),
             Self::Scripter => f.write_str("scripter"),
             Self::Events { subscriber } => write!(f, "events.{subscriber}"),
             Self::Parked => f.write_str("parked"),

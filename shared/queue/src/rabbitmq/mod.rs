@@ -295,7 +295,7 @@ impl Queue for RabbitmqQueue {
         queue.check_length(&message)?;
         let shared = &self.shared;
         let lanes = match queue {
-            QueueName::Batches { .. } | QueueName::Ticks => &shared.work,
+            QueueName::Batches { .. } | QueueName::LongBatches { .. } | QueueName::Ticks => &shared.work,
             _ => &shared.careful,
         };
         let notes = Notes {

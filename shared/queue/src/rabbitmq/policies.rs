@@ -22,7 +22,7 @@ pub fn rabbitmq_definitions(prefix: &str) -> String {
         policy(
             prefix,
             "work",
-            &format!("^{head}\\.(requests|ticks|scripter|batches\\..+)$"),
+            &format!("^{head}\\.(requests|ticks|scripter|(long-)?batches\\..+)$"),
             json!({"max-length": MOST_WORK, "delivery-limit": DELIVERY_LIMIT}),
         ),
         policy(

@@ -169,10 +169,10 @@ impl Topology {
                 &[(names.events(), format!("{COMPLETION}.#"))],
             ),
         ];
-        queues.extend(sources.iter().map(|source| {
-            let source = source.clone();
-            worked(names, &QueueName::Batches { source }, &[])
-        }));
+        for source in sources.iter().cloned() {
+            queues.push(worked(names, &QueueName::Batches { source: source.clone() }, &[]));
+            queues.push(worked(names, &QueueName::LongBatches { source }, &[]));
+        }
         queues.extend(RUNGS.iter().map(|rung| resting(names, rung)));
         queues.push(kept(names, &QueueName::Parked, &[]));
         queues.push(QueueObject {

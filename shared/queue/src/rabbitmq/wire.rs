@@ -36,7 +36,7 @@ pub(super) struct Notes {
 pub(super) fn content_type_of(queue: &QueueName) -> &'static str {
     match queue {
         QueueName::Requests | QueueName::Scripter | QueueName::Events { .. } => CLOUD_EVENT,
-        QueueName::Ticks | QueueName::Batches { .. } | QueueName::Parked => JSON,
+        QueueName::Ticks | QueueName::Batches { .. } | QueueName::LongBatches { .. } | QueueName::Parked => JSON,
     }
 }
 

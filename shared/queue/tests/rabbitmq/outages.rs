@@ -139,7 +139,7 @@ fn each_queue_has_its_policy(listing: &str) {
     for line in listing.lines().filter(|line| line.starts_with("sqlextract.")) {
         let (name, policy) = line.split_once('\t').unwrap();
         let expected = match name.strip_prefix("sqlextract.").unwrap() {
-            "requests" | "ticks" | "scripter" | "batches.shop" => "sqlextract-work",
+            "requests" | "ticks" | "scripter" | "batches.shop" | "long-batches.shop" => "sqlextract-work",
             "parked" | "dead" => "sqlextract-kept",
             retry if retry.starts_with("retry.") => "sqlextract-retry",
             _ => panic!("{name} is a queue that no policy was meant for"),
@@ -147,5 +147,5 @@ fn each_queue_has_its_policy(listing: &str) {
         assert_eq!(policy, expected, "{name}");
         seen += 1;
     }
-    assert_eq!(seen, 10, "{listing}");
+    assert_eq!(seen, 11, "{listing}");
 }

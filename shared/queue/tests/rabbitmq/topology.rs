@@ -31,8 +31,8 @@ async fn applying_twice_changes_nothing_and_checking_agrees() {
     let settings = fixture::applied(10).await;
     let again = RabbitmqQueue::apply_topology(&settings).await.unwrap();
     assert_eq!(RabbitmqQueue::check_topology(&settings).await.unwrap(), again);
-    // Eight exchanges and eleven queues, two of them of sources.
-    assert_eq!(again.len(), 19, "{again:?}");
+    // Eight exchanges and thirteen queues, four of them of sources.
+    assert_eq!(again.len(), 21, "{again:?}");
 }
 
 #[tokio::test]

@@ -60,11 +60,12 @@ fn a_rung_gives_back_under_the_original_key_and_loses_nothing() {
 fn the_key_of_every_queue_that_is_published_to_leads_back_to_it() {
     let table = table();
     let names = Names::new("sqlextract");
-    let source = "crm".to_owned();
+    let [source, same] = ["crm"; 2].map(str::to_owned);
     for name in [
         QueueName::Requests,
         QueueName::Ticks,
         QueueName::Batches { source },
+        QueueName::LongBatches { source: same },
         QueueName::Scripter,
         QueueName::Parked,
     ] {
@@ -84,7 +85,14 @@ fn what_the_broker_gives_up_is_kept_apart_from_what_we_parked() {
     let table = table();
     let dead = queue(&table, "sqlextract.dead");
     assert_eq!(dead.bindings, [("sqlextract.dead".to_owned(), String::new())]);
-    for name in ["requests", "ticks", "scripter", "batches.shop", "batches.crm"] {
+    for name in [
+        "requests",
+        "ticks",
+        "scripter",
+        "batches.shop",
+        "batches.crm",
+        "long-batches.crm",
+    ] {
         let expected = Shape::Worked {
             dead_letters: "sqlextract.dead".to_owned(),
         };
