@@ -217,6 +217,13 @@ impl Fleet {
         self.up(role, command)
     }
 
+    /// The same of another executable.
+    pub fn serve_of(&self, binary: &str, role: &str) -> Running {
+        let mut command = self.scenario.command_of(binary, &self.configured(&serving(role)));
+        command.envs(self.variables());
+        self.up(role, command)
+    }
+
     /// The same, of a debug build that ends itself when it comes to a crash point.
     pub fn serve_until(&self, role: &str, point: &str) -> Running {
         self.up(role, self.debug(role, ("SQLEXTRACT_CRASH_AT", point)))

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::process::pause;
@@ -24,6 +24,8 @@ struct State {
     /// Answers that are still to be lost, each with its connection.
     lost: AtomicU32,
     delay_ms: AtomicU64,
+    /// Most bytes of an answer that are sent at once; 0 is no limit.
+    piece: AtomicUsize,
 }
 
 impl Way {
@@ -72,6 +74,11 @@ impl Way {
         self.state.lost.load(SeqCst)
     }
 
+    /// Answers come in pieces of so many bytes.
+    pub fn split_answers(&self, bytes: usize) {
+        self.state.piece.store(bytes, SeqCst);
+    }
+
     /// Every answer comes so much later.
     pub fn delay_answers(&self, delay: Duration) {
         let delay = u64::try_from(delay.as_millis()).expect("a test waits no ages");
@@ -84,14 +91,17 @@ fn carry(client: TcpStream, server: TcpStream, number: u32, state: &Arc<State>) 
     let (from_client, to_server) = (clone(&client), clone(&server));
     let there = Arc::clone(state);
     std::thread::spawn(move || {
-        pump(from_client, to_server, || {
+        pump(from_client, to_server, 0, || {
             wait_while(|| number < there.silent.load(SeqCst));
             true
         });
     });
     let back = Arc::clone(state);
     std::thread::spawn(move || {
-        pump(server, client, || {
+        let piece = back.piece.load(SeqCst);
+        let sent_at_once = client.set_nodelay(piece > 0);
+        sent_at_once.expect("a socket can be told to send at once");
+        pump(server, client, piece, || {
             wait_while(|| number < back.unanswered.load(SeqCst));
             pause(Duration::from_millis(back.delay_ms.load(SeqCst)));
             let lost = back.lost.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
@@ -100,11 +110,12 @@ fn carry(client: TcpStream, server: TcpStream, number: u32, state: &Arc<State>) 
     });
 }
 
-/// Carries until an end closes, or a piece is not to pass.
-fn pump(mut from: TcpStream, mut to: TcpStream, passes: impl Fn() -> bool) {
+/// Carries until an end closes, or a piece is not to pass; no more than so many bytes at once, where it is not 0.
+fn pump(mut from: TcpStream, mut to: TcpStream, piece: usize, passes: impl Fn() -> bool) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
-        if !passes() || to.write_all(&bytes[..read]).is_err() {
+        let most = if piece == 0 { read } else { piece };
+        if !passes() || bytes[..read].chunks(most).any(|piece| to.write_all(piece).is_err()) {
             break;
         }
     }
