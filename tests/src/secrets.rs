@@ -43,34 +43,30 @@ fn holds(text: &[u8], word: &[u8]) -> bool {
     false
 }
 
-/// Every line below a folder that holds a secret, as `FILE:LINE`.
-pub fn found_below(folder: &Path) -> Vec<String> {
+/// Every line of a file, or of all files below a folder, that holds a secret, as `FILE:LINE`.
+pub fn found_in(place: &Path) -> Vec<String> {
     let forms: Vec<Vec<u8>> = [PASSWORD, SECRET_KEY].into_iter().flat_map(forms).collect();
     let mut found = Vec::new();
-    let mut folders: Vec<PathBuf> = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // What a server removes meanwhile holds nothing.
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let extension = path
-                .extension()
-                .and_then(|extension| extension.to_str())
-                .unwrap_or_default();
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(path),
-                Ok(kind) if kind.is_file() && !LEFT_OUT.contains(&extension) => {
-                    let text = std::fs::read(&path).unwrap_or_default();
-                    if forms.iter().any(|form| holds(&text, form)) {
-                        let lines = text.split(|byte| *byte == b'\n').enumerate();
-                        let telling = lines.filter(|(_, line)| forms.iter().any(|form| holds(line, form)));
-                        found.extend(telling.map(|(i, line)| {
-                            let line: String = String::from_utf8_lossy(line).chars().take(300).collect();
-                            format!("{}:{}: {line}", path.display(), i + 1)
-                        }));
-                    }
-                }
-                _ => {}
-            }
+    let mut places: Vec<PathBuf> = vec![place.to_owned()];
+    while let Some(place) = places.pop() {
+        if place.is_dir() {
+            // What a server removes meanwhile holds nothing.
+            let entries = std::fs::read_dir(&place).into_iter().flatten().flatten();
+            places.extend(entries.map(|entry| entry.path()));
+            continue;
+        }
+        let extension = place.extension().and_then(|extension| extension.to_str());
+        if !place.is_file() || extension.is_some_and(|extension| LEFT_OUT.contains(&extension)) {
+            continue;
+        }
+        let text = std::fs::read(&place).unwrap_or_default();
+        if forms.iter().any(|form| holds(&text, form)) {
+            let lines = text.split(|byte| *byte == b'\n').enumerate();
+            let telling = lines.filter(|(_, line)| forms.iter().any(|form| holds(line, form)));
+            found.extend(telling.map(|(i, line)| {
+                let line: String = String::from_utf8_lossy(line).chars().take(300).collect();
+                format!("{}:{}: {line}", place.display(), i + 1)
+            }));
         }
     }
     found
@@ -81,7 +77,7 @@ pub(crate) fn look_below(folder: &Path) {
     if std::thread::panicking() {
         return;
     }
-    let found = found_below(folder);
+    let found = found_in(folder);
     assert!(found.is_empty(), "a password is in {found:#?}");
 }
 
@@ -108,11 +104,11 @@ mod tests {
         ];
         for text in planted {
             let folder = tempfile::TempDir::new().unwrap();
-            assert_eq!(found_below(folder.path()), [""; 0]);
+            assert_eq!(found_in(folder.path()), [""; 0]);
             let below = folder.path().join("job").join("commits");
             std::fs::create_dir_all(&below).unwrap();
             std::fs::write(below.join("0.json"), format!("nothing\n{text}\n")).unwrap();
-            let found = found_below(folder.path());
+            let found = found_in(folder.path());
             assert!(found.len() == 1 && found[0].contains("0.json:2: "), "{text}: {found:?}");
         }
     }
