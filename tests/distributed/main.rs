@@ -10,6 +10,7 @@ mod clients;
 mod commands;
 mod crash_points;
 mod faults;
+mod halves;
 mod jobs;
 mod kill_loop;
 mod kills;

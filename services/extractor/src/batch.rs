@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::BatchId;
 use sqlextract_model::{
-    BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
+    BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, PartPath, Result, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{Verdict, crash_point, settlement_for};
@@ -15,6 +15,8 @@ use tracing::Instrument;
 
 use crate::Extractor;
 use crate::cancellations::CANCEL_LOOK;
+use crate::commit::Ended;
+use crate::plans::Planned;
 
 /// What is known about a batch before any work.
 #[derive(Debug)]
@@ -47,13 +49,13 @@ impl Extractor {
     pub(crate) async fn work(&self, message: &BatchMessage) -> Verdict {
         let mut attempts = 0;
         match self.try_work(message, &mut attempts).await {
-            Ok(()) => Verdict::Done,
+            Ok(verdict) => verdict,
             Err(failure) => self.settle(message, failure.table(&message.table), attempts).await,
         }
     }
 
     /// Tries are counted before the work, so that one that ends the process counts.
-    async fn try_work(&self, message: &BatchMessage, attempts: &mut u32) -> Result<()> {
+    async fn try_work(&self, message: &BatchMessage, attempts: &mut u32) -> Result<Verdict> {
         let records = JobRecords::new(self.ports.destination(&message.destination)?, message.job.clone());
         // The plan is read meanwhile; an answer counts only where the batch is to be read.
         let (facts, planned) = tokio::join!(
@@ -61,36 +63,58 @@ impl Extractor {
             self.plans.batch(&records, message)
         );
         match decide(facts?) {
-            BatchDecision::Follow(commit) => self.follow(message, &commit).await,
-            BatchDecision::Skip => Ok(()),
-            BatchDecision::Extract => {
-                refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
-                let (plan, batch) = planned?;
-                crash_point(format_args!("before_batch_{}", message.batch.0));
-                let leaving = self.leaving(message);
-                let stop = leaving.child_token();
-                let span = tracing::info_span!(
-                    "batch",
-                    job.id = %message.job,
-                    table.name = %message.table,
-                    batch.id = message.batch.0,
-                    attempt = *attempts,
-                );
-                let work = self.extract_and_commit(&records, message, &plan, &batch, &stop);
-                let commit = tokio::select! {
-                    // An attempt that has ended counts, whatever was ordered in the same instant.
-                    biased;
-                    commit = work.instrument(span) => commit,
-                    never = self.stop_when_cancelled(&records, &stop) => match never {},
-                };
-                match commit {
-                    Ok(Some(commit)) => self.follow(message, &commit).await,
-                    Ok(None) => Ok(()),
-                    Err(_) if stop.is_cancelled() && !leaving.is_cancelled() => Ok(()),
-                    Err(failure) => Err(failure),
-                }
-            }
+            BatchDecision::Follow(commit) => self.follow(message, &commit).await.map(|()| Verdict::Done),
+            BatchDecision::Skip => Ok(Verdict::Done),
+            BatchDecision::Extract => self.try_extract(&records, message, &planned?, attempts).await,
         }
+    }
+
+    async fn try_extract(
+        &self,
+        records: &JobRecords,
+        message: &BatchMessage,
+        planned: &Planned,
+        attempts: &mut u32,
+    ) -> Result<Verdict> {
+        let halved = *attempts > 1 && self.is_halved(records, message).await?;
+        if !halved {
+            refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
+        }
+        crash_point(format_args!("before_batch_{}", message.batch.0));
+        let leaving = self.leaving(message);
+        let stop = leaving.child_token();
+        let span = tracing::info_span!(
+            "batch",
+            job.id = %message.job,
+            table.name = %message.table,
+            batch.id = message.batch.0,
+            attempt = *attempts,
+        );
+        let work = async {
+            match halved {
+                true => self.commit_parts(records, message, planned, attempts, &stop).await,
+                false => self.extract_and_commit(records, message, planned, &stop).await,
+            }
+        };
+        let ended = tokio::select! {
+            // An attempt that has ended counts, whatever was ordered in the same instant.
+            biased;
+            ended = work.instrument(span) => ended,
+            never = self.stop_when_cancelled(records, &stop) => match never {},
+        };
+        match ended {
+            Ok(Ended::Committed(commit)) => self.follow(message, &commit).await.map(|()| Verdict::Done),
+            Ok(Ended::Cancelled) => Ok(Verdict::Done),
+            Ok(Ended::Partly) => Ok(Verdict::Again { after: Duration::ZERO }),
+            Err(_) if stop.is_cancelled() && !leaving.is_cancelled() => Ok(Verdict::Done),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Whether an earlier attempt found the batch too long to be read at once.
+    async fn is_halved(&self, records: &JobRecords, message: &BatchMessage) -> Result<bool> {
+        let what = (&message.segment, message.generation, message.batch);
+        Ok(records.part(what, &PartPath::whole()).await?.is_some())
     }
 
     async fn facts(&self, records: &JobRecords, message: &BatchMessage, attempts: &mut u32) -> Result<BatchFacts> {
@@ -198,7 +222,7 @@ impl Extractor {
 }
 
 /// A batch whose tries end without a word, again and again, ends the processes that work at it.
-fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
+pub(crate) fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
     if attempts <= max_attempts.saturating_mul(2) {
         return Ok(());
     }

@@ -1,28 +1,71 @@
 //! The commit: upload, commit record, checkpoint, publish. The order is the guarantee.
 
 use sqlextract_checkpoint::Completion;
-use sqlextract_model::{AttemptId, Batch, BatchMessage, CommitRecord, ObjectKey, Result, TablePlan, TickMessage};
+use sqlextract_model::{
+    AttemptId, BatchMessage, ChunkRecord, CommitRecord, Failure, ObjectKey, PartPath, Range, Result, TickMessage,
+};
 use sqlextract_runtime::crash_point;
 use sqlextract_storage::JobRecords;
 use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
 use crate::batch::batch_id;
+use crate::pipeline::Reading;
+use crate::plans::Planned;
+
+/// How the work at a batch has ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With the record that counts, whoever wrote it.
+    Committed(Box<CommitRecord>),
+    /// Its job was cancelled meanwhile.
+    Cancelled,
+    /// More of it is known than before, and the rest is for the message's next delivery.
+    Partly,
+}
+
+/// What an attempt at a range has made.
+#[derive(Debug)]
+pub(crate) enum Made {
+    Record(CommitRecord),
+    TooLong(Failure),
+}
 
 impl Extractor {
-    /// Reads the batch into chunks and makes them count, unless another attempt was first. Answers with the record
-    /// that counts, or with none where the job was cancelled meanwhile.
+    /// Reads the batch into chunks and makes them count, unless another attempt was first.
     pub(crate) async fn extract_and_commit(
         &self,
         records: &JobRecords,
         message: &BatchMessage,
-        plan: &TablePlan,
-        batch: &Batch,
+        planned: &Planned,
         stop: &CancellationToken,
-    ) -> Result<Option<CommitRecord>> {
+    ) -> Result<Ended> {
+        let range = &planned.batch.range;
+        match self.read_part(records, message, planned, range, stop).await? {
+            Made::Record(record) => self.commit(records, message, record, false).await,
+            Made::TooLong(failure) => {
+                let whole = PartPath::whole();
+                self.halve(records, message, planned, (&whole, range), failure).await
+            }
+        }
+    }
+
+    /// Reads a range into chunks, and makes the record that would let them count.
+    pub(crate) async fn read_part(
+        &self,
+        records: &JobRecords,
+        message: &BatchMessage,
+        planned: &Planned,
+        range: &Range,
+        stop: &CancellationToken,
+    ) -> Result<Made> {
         let attempt = AttemptId(self.ports.surroundings.random()?);
-        let extracted = self.extract(records, message, plan, (batch, attempt), stop).await?;
-        let record = CommitRecord {
+        let plan = &planned.plan;
+        let extracted = match self.extract(records, message, plan, (range, attempt), stop).await? {
+            Reading::Whole(extracted) => extracted,
+            Reading::TooLong(failure) => return Ok(Made::TooLong(failure)),
+        };
+        Ok(Made::Record(CommitRecord {
             version: 1,
             job: message.job.clone(),
             table: message.table.clone(),
@@ -35,21 +78,37 @@ impl Extractor {
             chunks: extracted.chunks,
             columns: extracted.columns,
             load: Some(extracted.load),
-        };
-        let own: Vec<ObjectKey> = record.chunks.iter().filter_map(|c| full_key(message, &c.key)).collect();
+        }))
+    }
+
+    /// Makes a record count, unless another was first. Chunks that are `shared` may be those of another attempt's
+    /// record as well.
+    pub(crate) async fn commit(
+        &self,
+        records: &JobRecords,
+        message: &BatchMessage,
+        record: CommitRecord,
+        shared: bool,
+    ) -> Result<Ended> {
+        let own = own_chunks(message, &record);
         // The outcome of a cancelled job may be there already, and it names nothing that comes later.
         if records.cancelled().await? {
-            records.delete_chunks(&own).await?;
-            return Ok(None);
+            // The last sweep removes shared ones, if the outcome names them not.
+            if !shared {
+                records.delete_chunks(&own).await?;
+            }
+            return Ok(Ended::Cancelled);
         }
         crash_point("before_commit_record");
         let stored = records.create_commit(&message.segment, &record).await?;
         crash_point("after_commit_record");
         if !stored.ours {
             tracing::info!(job.id = %message.job, batch.id = message.batch.0, "another attempt was first; its chunks count");
+            let counting = own_chunks(message, &stored.record);
+            let own: Vec<_> = own.into_iter().filter(|key| !counting.contains(key)).collect();
             records.delete_chunks(&own).await?;
         }
-        Ok(Some(stored.record))
+        Ok(Ended::Committed(Box::new(stored.record)))
     }
 
     /// What follows a commit, whoever made it: a duplicate delivery repeats all of it and never cuts it short.
@@ -84,6 +143,9 @@ fn look(message: &BatchMessage) -> TickMessage {
     TickMessage::look(message.job.clone(), message.destination.clone())
 }
 
-fn full_key(message: &BatchMessage, relative: &str) -> Option<ObjectKey> {
-    ObjectKey::parse(&format!("{}{relative}", ObjectKey::job_prefix(&message.job)))
+/// The keys of a record's chunks.
+pub(crate) fn own_chunks(message: &BatchMessage, record: &CommitRecord) -> Vec<ObjectKey> {
+    let prefix = ObjectKey::job_prefix(&message.job);
+    let full = |chunk: &ChunkRecord| ObjectKey::parse(&format!("{prefix}{}", chunk.key));
+    record.chunks.iter().filter_map(full).collect()
 }

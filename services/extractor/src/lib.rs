@@ -1,7 +1,8 @@
 //! The extractor: a batch message becomes rows, chunks, a commit record and a checkpoint.
 //!
 //! Read in this order: `batch` (what a message leads to), `pipeline` (rows to chunks), `commit` (the record that makes
-//! them count, and what follows from it, on the duplicate path too), `long` (what takes longer than a message waits).
+//! them count, and what follows from it, on the duplicate path too), `parts` (batches that turn out too long), `long` (what
+//! takes longer than a message waits).
 
 mod batch;
 mod cancellations;
@@ -9,6 +10,7 @@ mod commit;
 mod encode;
 mod limits;
 mod long;
+mod parts;
 mod pipeline;
 mod plans;
 mod remembered;

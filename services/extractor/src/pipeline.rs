@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings, ROW_COPIES};
 use sqlextract_model::{
-    AttemptId, Batch, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, ReadLoad, Result, TablePlan,
+    AttemptId, BatchMessage, ChunkRecord, Code, ColumnAggregate, Failure, Range, ReadLoad, Result, TablePlan,
 };
 use sqlextract_runtime::{ProgressSink, RateLimiter, Reservation, Share, crash_point};
 use sqlextract_source::{ReadLimits, ReadRequest, ReadSummary, RowSink};
@@ -29,6 +29,14 @@ pub(crate) struct Extracted {
     pub(crate) load: ReadLoad,
     pub(crate) chunks: Vec<ChunkRecord>,
     pub(crate) columns: Vec<ColumnAggregate>,
+}
+
+/// How an attempt at reading has ended.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    Whole(Extracted),
+    /// Rows came for as long as a batch may take, and were not all.
+    TooLong(Failure),
 }
 
 /// How a worker's share of the budget is divided.
@@ -108,9 +116,9 @@ impl Extractor {
         records: &JobRecords,
         message: &BatchMessage,
         plan: &TablePlan,
-        (batch, attempt): (&Batch, AttemptId),
+        (range, attempt): (&Range, AttemptId),
         stop: &CancellationToken,
-    ) -> Result<Extracted> {
+    ) -> Result<Reading> {
         // A long batch has a worker of its own: it would keep others out for hours.
         let _pass = match message.long {
             true => None,
@@ -142,37 +150,38 @@ impl Extractor {
             job_limiter: self.job_limits.of(message),
             progress: self.progress.as_ref(),
             message,
+            rows: 0,
         };
         let mut uploader = Uploader::new(records, chunk_names(message, plan, attempt));
         let done = tokio::time::timeout(self.deadline(message), async {
             tokio::try_join!(
-                self.read(message, plan, batch, shares, (&mut sink, stop)),
+                self.read(message, plan, range, shares, (&mut sink, stop)),
                 encoding.run(&self.settings.encoding, fed, encoded_out),
                 uploader.run(encoded)
             )
         });
-        let done = done.await.unwrap_or_else(|_| {
-            let text = format!(
-                "batch {} took longer than {} s",
-                message.batch.0,
-                self.deadline(message).as_secs()
-            );
-            Err(Failure::new(Code::SourceTimeout, text))
-        });
-        match done {
-            Ok((summary, columns, ())) => Ok(Extracted {
-                rows: summary.rows,
-                load: summary.load,
-                chunks: uploader.finished,
-                columns,
-            }),
-            Err(failure) => {
-                if let Err(left) = uploader.discard().await {
-                    tracing::warn!(job.id = %message.job, error = %left, "chunks of a failed attempt stay until the job is finished");
-                }
-                Err(failure)
+        let failure = match done.await {
+            Ok(Ok((summary, columns, ()))) => {
+                return Ok(Reading::Whole(Extracted {
+                    rows: summary.rows,
+                    load: summary.load,
+                    chunks: uploader.finished,
+                    columns,
+                }));
             }
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => {
+                let (batch, seconds) = (message.batch.0, self.deadline(message).as_secs());
+                let text = format!("batch {batch} took longer than {seconds} s");
+                let failure = Failure::new(Code::SourceTimeout, text);
+                // Where nothing came, less would come no faster.
+                if sink.rows > 0 { Ok(failure) } else { Err(failure) }
+            }
+        };
+        if let Err(left) = uploader.discard().await {
+            tracing::warn!(job.id = %message.job, error = %left, "chunks of a failed attempt stay until the job is finished");
         }
+        failure.map(Reading::TooLong)
     }
 
     fn take_share(&self) -> Result<TakenShare<'_>> {
@@ -193,7 +202,7 @@ impl Extractor {
         &self,
         message: &BatchMessage,
         plan: &TablePlan,
-        batch: &Batch,
+        range: &Range,
         shares: Shares,
         (sink, stop): (&mut Sink<'_>, &CancellationToken),
     ) -> Result<ReadSummary> {
@@ -204,7 +213,7 @@ impl Extractor {
             filter: plan.filter.as_deref(),
             columns: &plan.columns,
             row_key: &plan.row_key,
-            range: &batch.range,
+            range,
             snapshot: message.snapshot.as_ref(),
             limits: ReadLimits {
                 record_batch_bytes: shares.record_batch,
@@ -254,6 +263,7 @@ struct Sink<'a> {
     job_limiter: Option<RateLimiter>,
     progress: &'a dyn ProgressSink,
     message: &'a BatchMessage,
+    rows: u64,
 }
 
 impl Sink<'_> {
@@ -296,6 +306,7 @@ impl RowSink for Sink<'_> {
         crash_point("while_reading");
         let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
         self.keep_limits(count, 0).await;
+        self.rows += count;
         self.progress
             .rows_read(&self.message.job, &self.message.table, count, bytes);
         if let Some(reserved) = self.admitted.take() {

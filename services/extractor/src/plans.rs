@@ -13,6 +13,14 @@ const REMEMBERED: usize = 16;
 /// The plan's hash and the page's number.
 type PageKey = (Digest, u32);
 
+/// A batch with what was planned around it.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: Arc<TablePlan>,
+    pub(crate) page: Arc<Vec<Batch>>,
+    pub(crate) batch: Batch,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct PlanCache {
     plans: Remembered<Digest, Arc<TablePlan>, REMEMBERED>,
@@ -20,8 +28,9 @@ pub(crate) struct PlanCache {
 }
 
 impl PlanCache {
-    /// The plan that the message refers to and the batch in it; refuses a plan whose hash is another.
-    pub(crate) async fn batch(&self, records: &JobRecords, message: &BatchMessage) -> Result<(Arc<TablePlan>, Batch)> {
+    /// The plan that the message refers to, the batch in it, and the page that it is on; refuses a plan whose hash is
+    /// another.
+    pub(crate) async fn batch(&self, records: &JobRecords, message: &BatchMessage) -> Result<Planned> {
         let plan = self.plan(records, message).await?;
         let page = self.page(records, &plan, message).await?;
         let batch = page.iter().find(|batch| batch.index == message.batch).cloned();
@@ -32,7 +41,7 @@ impl PlanCache {
             );
             Failure::new(Code::ManifestUnreadable, text).table(&message.table)
         })?;
-        Ok((plan, batch))
+        Ok(Planned { plan, page, batch })
     }
 
     async fn plan(&self, records: &JobRecords, message: &BatchMessage) -> Result<Arc<TablePlan>> {

@@ -18,6 +18,7 @@ mod manifest;
 mod message;
 mod name;
 mod object_key;
+mod part;
 mod plan;
 mod request;
 mod size;
@@ -41,6 +42,7 @@ pub use manifest::{Manifest, ManifestEntry, ManifestPage, ManifestTable, Outcome
 pub use message::{BatchMessage, Event, EventData, EventKind, JobProgress, TickMessage};
 pub use name::{TableName, TableSegment, segments};
 pub use object_key::ObjectKey;
+pub use part::{PartPath, PartRecord};
 pub use plan::{Batch, BlockRange, PlanPage, Range, Rung, TablePlan};
 pub use request::{
     ColumnOverride, Consistency, EpochRecord, ExtractionRequest, JobRecord, JobTable, OnLossy, OnSnapshotLost, Origin,

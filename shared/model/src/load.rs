@@ -17,6 +17,17 @@ pub struct ReadLoad {
 }
 
 impl ReadLoad {
+    /// This and another read, one after the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            statement_ms: self.statement_ms.max(other.statement_ms),
+            transaction_ms: self.transaction_ms.max(other.transaction_ms),
+            wire_bytes: self.wire_bytes.saturating_add(other.wire_bytes),
+            connections: self.connections.max(other.connections),
+        }
+    }
+
     /// One more statement, in a transaction of its own.
     pub fn add_statement(&mut self, ms: u64) {
         self.statement_ms = self.statement_ms.max(ms);

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{AttemptId, BatchIndex, Digest, Epoch, Generation, JobId, PlanId, Platform, ScriptLanguage, TableSegment};
+use crate::{
+    AttemptId, BatchIndex, Digest, Epoch, Generation, JobId, PartPath, PlanId, Platform, ScriptLanguage, TableSegment,
+};
 
 /// An object of a job, relative to the destination's root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,6 +50,14 @@ pub enum ObjectKey {
         table: TableSegment,
         generation: Generation,
         batch: BatchIndex,
+    },
+    /// What became of a part of a batch that was too long.
+    Part {
+        job: JobId,
+        table: TableSegment,
+        generation: Generation,
+        batch: BatchIndex,
+        part: PartPath,
     },
     Manifest {
         job: JobId,
@@ -158,6 +168,13 @@ impl ObjectKey {
                 generation: generation(of)?,
                 batch: BatchIndex(numbered(batch, "batch-", ".json")?),
             },
+            ["parts", table, of, batch, part] => Self::Part {
+                job,
+                table: TableSegment::parse(table)?,
+                generation: generation(of)?,
+                batch: BatchIndex(numbered(batch, "batch-", "")?),
+                part: PartPath::parse(part.strip_suffix(".json")?)?,
+            },
             ["data", table, of, chunk] => parse_chunk(job, table, of, chunk)?,
             _ => return None,
         };
@@ -237,6 +254,15 @@ impl fmt::Display for ObjectKey {
             } => {
                 write!(f, "{job}/commits/{table}/{generation}/batch-{batch}.json")
             }
+            Self::Part {
+                job,
+                table,
+                generation,
+                batch,
+                part,
+            } => {
+                write!(f, "{job}/parts/{table}/{generation}/batch-{batch}/{part}.json")
+            }
             Self::Manifest { job } => write!(f, "{job}/manifest.json"),
             Self::ManifestPage { job, page } => write!(f, "{job}/manifest/page-{page:05}.jsonl"),
             Self::Cancel { job } => write!(f, "{job}/cancel.json"),
@@ -292,9 +318,23 @@ mod tests {
             },
             ObjectKey::Commit {
                 job: job.clone(),
+                table: table.clone(),
+                generation,
+                batch,
+            },
+            ObjectKey::Part {
+                job: job.clone(),
+                table: table.clone(),
+                generation,
+                batch,
+                part: PartPath::whole(),
+            },
+            ObjectKey::Part {
+                job: job.clone(),
                 table,
                 generation,
                 batch,
+                part: PartPath::parse("011").unwrap(),
             },
             ObjectKey::Manifest { job: job.clone() },
             ObjectKey::ManifestPage {

@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlextract_model::{
     Batch, BatchIndex, ChunkRecord, Code, CommitRecord, Digest, Epoch, EpochRecord, Failure, Generation, JobId,
-    JobRecord, Manifest, ManifestEntry, ObjectKey, PlanId, Platform, Result, ScriptLanguage, TablePlan, TableSegment,
+    JobRecord, Manifest, ManifestEntry, ObjectKey, PartPath, PartRecord, PlanId, Platform, Result, ScriptLanguage,
+    TablePlan, TableSegment,
 };
 
 use crate::{Created, ObjectInfo, Storage, Upload};
@@ -202,6 +203,39 @@ impl JobRecords {
             batch: record.batch,
         };
         self.create(&key, record).await
+    }
+
+    /// What became of a part of a batch; of the whole, where it is read in halves.
+    pub async fn part(
+        &self,
+        (table, of, batch): (&TableSegment, Generation, BatchIndex),
+        part: &PartPath,
+    ) -> Result<Option<PartRecord>> {
+        let key = self.part_key((table, of, batch), part);
+        Ok(self.read(&key).await?.map(|stored| stored.record))
+    }
+
+    pub async fn create_part(
+        &self,
+        (table, of, batch): (&TableSegment, Generation, BatchIndex),
+        part: &PartPath,
+        record: &PartRecord,
+    ) -> Result<Stored<PartRecord>> {
+        self.create(&self.part_key((table, of, batch), part), record).await
+    }
+
+    fn part_key(
+        &self,
+        (table, generation, batch): (&TableSegment, Generation, BatchIndex),
+        part: &PartPath,
+    ) -> ObjectKey {
+        ObjectKey::Part {
+            job: self.job.clone(),
+            table: table.clone(),
+            generation,
+            batch,
+            part: part.clone(),
+        }
     }
 
     /// The batches that have a commit record, in order.

@@ -18,7 +18,7 @@ use sqlextract_storage::Storage;
 use tokio::task::AbortHandle;
 
 use crate::checkpoint::CountsFromZero;
-use crate::{FaultyCheckpoint, FaultyQueue, FaultySource, FaultyStorage, Life, Planted, Wire};
+use crate::{Faults, FaultyCheckpoint, FaultyQueue, FaultySource, FaultyStorage, Life, Planted, Wire};
 
 pub(crate) const SOURCE: &str = "shop";
 pub(crate) const DESTINATION: &str = "lake";
@@ -84,7 +84,7 @@ impl Process {
         let retry = quick(wire);
         let task = match role {
             0 => {
-                let settings = planner_settings(retry, surviving.stall_after);
+                let settings = planner_settings(retry, surviving.stall_after, linger(wire.faults));
                 let planner = Arc::new(Planner::new(ports, settings, Arc::new(NoProgress)));
                 tokio::spawn(planner.run(shutdown))
             }
@@ -92,7 +92,7 @@ impl Process {
                 let scripter = Arc::new(Scripter::new(ports, retry, Arc::new(NoProgress)));
                 tokio::spawn(scripter.run(shutdown))
             }
-            _ => tokio::spawn(Arc::new(extractor(ports, retry, shutdown)).run()),
+            _ => tokio::spawn(Arc::new(extractor(ports, retry, deadline(wire.faults), shutdown)).run()),
         };
         Self {
             life: Arc::clone(&wire.life),
@@ -108,6 +108,9 @@ impl Process {
     }
 }
 
+/// Of a batch, where reads are slow on purpose.
+pub(crate) const SHORT_DEADLINE: Duration = Duration::from_millis(150);
+
 fn quick(wire: &Wire) -> RetryPolicy {
     RetryPolicy {
         max_attempts: 1000,
@@ -118,7 +121,23 @@ fn quick(wire: &Wire) -> RetryPolicy {
     }
 }
 
-fn planner_settings(retry: RetryPolicy, stall_after: Duration) -> PlannerSettings {
+/// What a batch may take: where reads are not slow on purpose, more than any takes.
+fn deadline(faults: Faults) -> Duration {
+    match faults.slow {
+        0 => Duration::from_secs(30),
+        _ => SHORT_DEADLINE,
+    }
+}
+
+/// Longer than an attempt that outlived its process's lease on the batch may still be on its way.
+fn linger(faults: Faults) -> Duration {
+    match faults.slow {
+        0 => Duration::from_millis(400),
+        _ => 10 * SHORT_DEADLINE,
+    }
+}
+
+fn planner_settings(retry: RetryPolicy, stall_after: Duration, linger: Duration) -> PlannerSettings {
     PlannerSettings {
         requests: RequestPolicy::Own,
         job_window: 4,
@@ -133,12 +152,11 @@ fn planner_settings(retry: RetryPolicy, stall_after: Duration) -> PlannerSetting
         max_blocked: Some(Duration::from_secs(3600)),
         bounds: BTreeMap::new(),
         unprobed: Default::default(),
-        // Longer than an attempt that outlived its process's lease on the batch may still be on its way.
-        linger: Duration::from_millis(400),
+        linger,
     }
 }
 
-fn extractor(ports: Arc<Ports>, retry: RetryPolicy, shutdown: Shutdown) -> Extractor {
+fn extractor(ports: Arc<Ports>, retry: RetryPolicy, batch_deadline: Duration, shutdown: Shutdown) -> Extractor {
     let budget = MemoryBudget::new(64 << 20);
     Extractor::new(ExtractorParts {
         ports,
@@ -147,7 +165,7 @@ fn extractor(ports: Arc<Ports>, retry: RetryPolicy, shutdown: Shutdown) -> Extra
             workers: 2,
             parallel_write: true,
             encoding: Encoding::Task,
-            batch_deadline: Duration::from_secs(30),
+            batch_deadline,
             retry,
             created_by: "simulation".to_owned(),
             upload_bytes: 0,

@@ -44,6 +44,8 @@ impl Script {
             late: 10 + chance.below(50),
             doubled: chance.below(8),
             broken: chance.below(4),
+            // By the seed alone, so that what others draw stays as it was.
+            slow: if seed % 5 == 4 { 15 } else { 0 },
         };
         let mut deaths = [const { Vec::new() }; ROLES.len()];
         for _ in 0..chance.below(8) {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::Wire;
+use crate::process::SHORT_DEADLINE;
 
 /// Questions that may wait for the thread.
 const QUESTIONS: usize = 1024;
@@ -385,7 +386,12 @@ impl RowSink for FaultySink<'_> {
         if self.wire.chance.strikes(self.wire.faults.failing) {
             return Err(Failure::new(Code::SourceUnreachable, "simulated: the connection broke"));
         }
-        self.inner.push(batch).await
+        self.inner.push(batch).await?;
+        if self.wire.chance.strikes(self.wire.faults.slow) {
+            self.wire.trace.note(format_args!("the read stands still"));
+            tokio::time::sleep(2 * SHORT_DEADLINE).await;
+        }
+        Ok(())
     }
 
     async fn admit(&mut self, bytes: usize) -> Result<()> {

@@ -140,6 +140,12 @@ impl Storage for FaultyStorage {
         let what = Digest::of(&body);
         let creating = async {
             let created = self.inner.create(key, body).await?;
+            if created == Created::New && key.contains("/parts/") {
+                self.wire.trace.reached("a part of a batch was settled");
+            }
+            if created == Created::Exists && key.contains("/parts/") {
+                self.wire.trace.reached("another attempt was first at a part");
+            }
             if created == Created::Exists && key.contains("/commits/") {
                 self.wire.trace.reached("another attempt was first");
             }

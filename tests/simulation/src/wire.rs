@@ -22,6 +22,8 @@ pub struct Faults {
     pub doubled: u64,
     /// Break the connection, where they receive.
     pub broken: u64,
+    /// Take longer than a batch may, where they bring rows.
+    pub slow: u64,
 }
 
 /// The await at which a process dies. Every call of a port has two: before it acted, and after.

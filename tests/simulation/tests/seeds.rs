@@ -34,11 +34,13 @@ const PLANTED: [(Planted, u64); 4] = [
 ];
 
 /// Paths that prove little where no seed takes them.
-const HARD_PATHS: [&str; 7] = [
+const HARD_PATHS: [&str; 9] = [
     "a process died",
     "an answer was lost",
     "another attempt was first",
     "a job was not known any more",
+    "a part of a batch was settled",
+    "another attempt was first at a part",
     "a message was lost",
     "a job ended as cancelled",
     "a job was whole before it was cancelled",
