@@ -195,6 +195,9 @@ fn watch_shows_the_progress_of_a_job_as_extract_does() {
     let all = watching.wait().exits(0).stderr;
     assert!(all.contains("public.orders 40/40 batches 20.0k rows "), "{all}");
     assert!(all.contains("extraction.completed"), "{all}");
+    assert!(all.contains("source: longest statement "), "{all}");
+    let later = fleet.run(&["watch", &job]).exits(0).stderr;
+    assert!(later.contains("source: longest statement "), "{later}");
     assert!(
         !all.contains("mem "),
         "what holds this process back holds no other: {all}"

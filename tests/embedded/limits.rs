@@ -54,6 +54,12 @@ fn bytes_come_off_postgresql_at_the_limit_within_five_percent() {
         (run.exits(0).outcome("completed"), bytes)
     };
     let ((small, small_bytes), (large, large_bytes)) = (run(ROWS / 5), run(ROWS));
+    let told = &large.json["resources"]["disk"];
+    let written = |key: &str| told[key].as_str().unwrap_or_default().to_owned();
+    assert!(
+        written("value").contains("disk") && written("why").contains("written"),
+        "{told}"
+    );
     is_within_five_percent((&small, small_bytes), (&large, large_bytes));
 }
 
@@ -69,6 +75,7 @@ fn chunks_are_sent_to_a_bucket_at_the_limit_within_five_percent() {
     };
     let (small, large) = (run(ROWS / 5), run(ROWS));
     is_within_five_percent((&small, bytes(&small)), (&large, bytes(&large)));
+    assert!(large.json["resources"]["disk"].is_null(), "a bucket has no disk");
     let told = &large.json["resources"]["upload"];
     assert_eq!(
         (&told["value"], &told["why"]),

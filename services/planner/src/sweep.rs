@@ -18,6 +18,9 @@ use crate::requests::is_final;
 /// What the sweeper saw of the jobs when it last looked.
 type Seen = HashMap<JobId, SeenJob>;
 
+/// A job that was hard to sweep does not keep those that nobody works at waiting.
+const LONGEST_BREATH: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, Copy)]
 struct SeenJob {
     done: u64,
@@ -31,6 +34,14 @@ struct SeenJob {
 /// is owed. What other processes hold is not seen, hence the time.
 fn stands_still(standing: Duration, patience: Duration, owed: u64, waiting: u64) -> bool {
     standing >= patience && owed > 0 && waiting == 0
+}
+
+/// How long the sweeper rests after a job that took so long: while others work, it is at work for a third of the time.
+fn breath(took: Duration, jobs_at_work: usize) -> Duration {
+    match jobs_at_work {
+        0 => Duration::ZERO,
+        _ => (2 * took).min(LONGEST_BREATH),
+    }
 }
 
 impl Planner {
@@ -56,7 +67,7 @@ impl Planner {
                 }
             }
             if self.settings.adopt {
-                self.sweep_destinations().await;
+                self.sweep_destinations(shutdown).await;
             }
         }
     }
@@ -155,7 +166,7 @@ impl Planner {
     }
 
     /// Every job that is marked as open in a destination has a planner, or an outcome that is being told.
-    async fn sweep_destinations(&self) {
+    async fn sweep_destinations(&self, shutdown: &Shutdown) {
         for (name, storage) in &self.ports.destinations {
             let marked = match JobRecords::open_jobs(storage.as_ref()).await {
                 Ok(marked) => marked,
@@ -168,8 +179,15 @@ impl Planner {
                 if self.active_job(&job).is_some() {
                     continue;
                 }
+                let begun = Instant::now();
                 if let Err(failure) = self.take_up(name, &job).await {
                     tracing::warn!(job.id = %job, error.code = %failure.code, error = %failure, causes = ?failure.causes, "an open job could not be taken up and is tried again");
+                }
+                // What stores and brokers are asked here waits for those who are at work.
+                let rest = breath(begun.elapsed(), self.active_jobs().len());
+                tokio::select! {
+                    () = shutdown.draining().cancelled() => return,
+                    () = tokio::time::sleep(rest) => {}
                 }
             }
         }
@@ -224,6 +242,14 @@ impl Planner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sweeper_rests_while_jobs_are_at_work() {
+        let [short, long] = [Duration::from_millis(30), Duration::from_secs(60)];
+        assert_eq!(breath(long, 0), Duration::ZERO);
+        assert_eq!(breath(short, 1), 2 * short);
+        assert_eq!(breath(long, 3), LONGEST_BREATH);
+    }
 
     #[test]
     fn only_an_idle_job_that_owes_batches_is_published_again() {

@@ -17,7 +17,7 @@ use sqlextract_runtime::{
     WindowKeeper,
 };
 use sqlextract_scripter::{Scripter, write_script};
-use sqlextract_storage::{JobRecords, Storage};
+use sqlextract_storage::{JobRecords, LocalStorage, Storage};
 
 use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
 use crate::attach;
@@ -26,7 +26,7 @@ use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
 use crate::schedule;
-use crate::settings::{DestinationChoice, SettingsFile, SourceChoice, choose_destination, choose_source};
+use crate::settings::{DestinationChoice, Place, SettingsFile, SourceChoice, choose_destination, choose_source};
 use crate::summary::Summary;
 use crate::tuning::{Tuning, encoding};
 use crate::view::View;
@@ -134,9 +134,14 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         checkpoint,
     ));
     let embedded = Embedded::start(args, file, &tuning, ports, &request, &destination)?;
-    let resources = tuning.told(destination.upload_bandwidth);
+    let mut resources = tuning.told(destination.upload_bandwidth);
     for (name, value, why) in &resources {
         tracing::info!("{name}: {value}, {why}");
+    }
+    if let Place::Folder(folder) = &destination.place {
+        // Logged when it was opened.
+        let (disk, habit) = LocalStorage::disk_of(folder);
+        resources.push(("disk", disk.to_owned(), habit.to_owned()));
     }
     let mut failures = embedded.until_the_end(&request).await;
     if failures.is_empty() {

@@ -177,7 +177,7 @@ impl Summary {
 }
 
 /// What is known of it.
-fn load_text(load: &SourceLoad) -> String {
+pub(crate) fn load_text(load: &SourceLoad) -> String {
     let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
     let counted = load.counters.blocks_read.zip(load.counters.table_blocks);
     let parts = [

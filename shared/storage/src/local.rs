@@ -87,7 +87,8 @@ impl LocalStorage {
             )
         })?;
         let disk = Disk::read(sys, &root);
-        tracing::info!("output {location}: {}", disk.as_str());
+        let (kind, habit) = disk.told();
+        tracing::info!("output {location}: {kind}: {habit}");
         let habit = disk.habit();
         let place = Place {
             location: location.to_owned(),
@@ -102,6 +103,11 @@ impl LocalStorage {
             place: Arc::new(place),
             pace: None,
         })
+    }
+
+    /// What kind of disk a folder is on, and how it is written to for that.
+    pub fn disk_of(root: &Path) -> (&'static str, &'static str) {
+        Disk::read(Path::new("/sys"), root).told()
     }
 
     /// Writes uploads no faster than so many bytes per second, all of them together.

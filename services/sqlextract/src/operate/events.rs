@@ -14,6 +14,7 @@ use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::service_args::WatchArgs;
 use crate::settings::SettingsFile;
+use crate::summary::load_text;
 use crate::{print_line, view};
 
 /// A subscription of this command alone. What it leaves at the broker expires by policy.
@@ -66,6 +67,9 @@ async fn follow(
         && let Some(manifest) = stored_outcome(job, file).await?
     {
         view::write_line(&format!("job {job} has ended at {}", manifest.finished_at));
+        if !args.json {
+            write_load(&manifest);
+        }
         return match manifest.outcome {
             Outcome::Completed => Ok(()),
             Outcome::Failed => Err(ended(&manifest.failures, Code::Defect, format!("job {job} failed"))),
@@ -96,8 +100,25 @@ async fn follow(
             if let Some(shown) = &mut shown {
                 shown.end().await;
             }
+            if let (Some(job), false) = (job, args.json) {
+                tell_load(job, file).await?;
+            }
             return end;
         }
+    }
+}
+
+/// What the job has put on its source, as the summary of `extract` tells it.
+async fn tell_load(job: &JobId, file: &SettingsFile) -> Result<()> {
+    if let Some(manifest) = stored_outcome(job, file).await? {
+        write_load(&manifest);
+    }
+    Ok(())
+}
+
+fn write_load(manifest: &Manifest) {
+    if let Some(load) = &manifest.source_load {
+        view::write_line(&format!("source: {}", load_text(load)));
     }
 }
 

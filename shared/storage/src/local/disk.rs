@@ -61,11 +61,16 @@ impl Disk {
         }
     }
 
-    pub(super) fn as_str(self) -> &'static str {
+    /// What it is, and what follows from that.
+    pub(super) fn told(self) -> (&'static str, &'static str) {
+        let beside = "files are written beside each other";
         match self {
-            Self::Rotational => "a disk that rotates: one file is written at a time, in runs of 32 MiB",
-            Self::Solid => "a disk that does not rotate: files are written beside each other",
-            Self::Unknown => "no disk that tells its kind: files are written beside each other",
+            Self::Rotational => (
+                "a disk that rotates",
+                "one file is written at a time, in runs of 32 MiB",
+            ),
+            Self::Solid => ("a disk that does not rotate", beside),
+            Self::Unknown => ("no disk that tells its kind", beside),
         }
     }
 }
