@@ -8,6 +8,7 @@ mod bounds;
 mod broker_faults;
 mod clients;
 mod commands;
+mod compose;
 mod crash_points;
 mod faults;
 mod halves;

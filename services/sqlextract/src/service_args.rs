@@ -135,7 +135,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) id: Option<String>,
 
-    /// Wait for the outcome, and end with its exit code.
+    /// Wait for the outcome and its scripts, and end with the outcome's exit code.
     #[arg(long)]
     pub(crate) wait: bool,
 

@@ -1,10 +1,11 @@
 //! `submit`: a request as any upstream system would send it, and the services' answer.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::time::Duration;
 
 use sqlextract_model::{
-    Code, EventKind, Failure, JobLimits, LONGEST_REQUEST_BYTES, OnLossy, OnSnapshotLost, RequestData, Result,
+    Code, EventKind, Failure, JobId, JobLimits, LONGEST_REQUEST_BYTES, OnLossy, OnSnapshotLost, RequestData, Result,
     TableRequest,
 };
 use sqlextract_queue::{Message, Queue, QueueName, RabbitmqQueue};
@@ -15,13 +16,15 @@ use super::events::{Events, end_of, told};
 use super::{cloud_event, lot};
 use crate::args::parse_target;
 use crate::ports;
-use crate::print_line;
 use crate::report::Failures;
 use crate::service_args::SubmitArgs;
 use crate::settings::SettingsFile;
+use crate::{print_line, view};
 
 /// A planner that is up answers within moments.
 const ANSWER: Duration = Duration::from_secs(60);
+/// A scripter that is up writes a script within moments. Without one the extraction is complete all the same.
+const SCRIPTS: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(args: &SubmitArgs, file: &SettingsFile) -> std::result::Result<(), Failures> {
     let id = match &args.id {
@@ -38,7 +41,8 @@ pub(super) async fn run(args: &SubmitArgs, file: &SettingsFile) -> std::result::
     let traceparent = traceparent.filter(|text| TraceContext::parse(text).is_some());
     let message = cloud_event(&id, "io.sqlextract.extraction.requested.v1", &data)?.traceparent(traceparent);
     let broker = RabbitmqQueue::connect(ports::broker_settings(file, "sqlextract submit")?).await?;
-    let outcome = submit(&broker, message, &id, args).await;
+    let targets = data["targets"].as_array().map_or(0, Vec::len);
+    let outcome = submit(&broker, message, (&id, targets), args).await;
     broker.close().await;
     outcome
 }
@@ -46,7 +50,7 @@ pub(super) async fn run(args: &SubmitArgs, file: &SettingsFile) -> std::result::
 async fn submit(
     broker: &RabbitmqQueue,
     message: Message,
-    id: &str,
+    (id, targets): (&str, usize),
     args: &SubmitArgs,
 ) -> std::result::Result<(), Failures> {
     // Subscribed before it is sent: no answer can be missed.
@@ -65,7 +69,8 @@ async fn submit(
             told(&event, args.json);
         }
         if let Some(end) = end_of(&event) {
-            return end;
+            end?;
+            return scripts(&mut events, &event.data.job, targets, args.json).await;
         }
         if event.kind == EventKind::Accepted {
             if !args.json {
@@ -78,6 +83,28 @@ async fn submit(
             until = Instant::now() + Duration::from_secs(365 * 24 * 3600);
         }
     }
+}
+
+/// Tells the scripts of a job that is complete.
+async fn scripts(events: &mut Events, job: &JobId, targets: usize, json: bool) -> std::result::Result<(), Failures> {
+    let until = Instant::now() + SCRIPTS;
+    // One that is told twice has the same id.
+    let mut written = BTreeSet::new();
+    while written.len() < targets {
+        let Ok(event) = tokio::time::timeout_at(until, events.next()).await else {
+            view::write_line(&format!(
+                "{} of {targets} scripts of job {job} are told of: check that a scripter is up, or see `sqlextract generate-ingest`",
+                written.len()
+            ));
+            break;
+        };
+        let event = event?;
+        if event.kind == EventKind::IngestGenerated && event.data.job == *job {
+            told(&event, json);
+            written.insert(event.id);
+        }
+    }
+    Ok(())
 }
 
 fn unanswered(id: &str) -> Failure {
