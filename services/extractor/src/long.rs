@@ -1,8 +1,9 @@
 //! Batches that take longer than a broker waits for a message's settlement.
 //!
-//! They have a queue of their own and one worker in each process, so that none of the others ever waits for them. The message is settled when the work begins, under a lease that says who works at the batch. When the work ends
-//! without a commit, the batch is published again from here; when the process dies, by the planner's sweeper. A lease
-//! that is lost costs work that is done twice: which attempt counts is the commit record's business, as ever.
+//! They have a queue of their own and one worker in each process, so that none of the others ever waits for them. The
+//! message is settled when the work begins, under a lease that says who works at the batch. When the work ends without
+//! a commit, the batch is published again from here; when the process dies, by the planner's sweeper. A lease that is
+//! lost costs work that is done twice: which attempt counts is the commit record's business, as ever.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

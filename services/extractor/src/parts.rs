@@ -1,11 +1,11 @@
 //! Batches that turn out longer than a batch may be: read in halves, each of which is kept for itself.
 //!
-//! What became of a part is a create-only record, so that all attempts at a batch see the same parts: a half that was
-//! read stays read, whoever goes on. When all are read, their chunks together are the batch's commit. It follows from
+//! What became of a part is a create-only record, halves with their ranges, so that all attempts at a batch see the same
+//! parts, whichever version makes them: a half that was read stays read, whoever goes on. When all are read, their chunks together are the batch's commit. It follows from
 //! the parts' records alone, so that everybody who writes it writes the same.
 
 use sqlextract_encoding::merge;
-use sqlextract_model::{BatchMessage, CommitRecord, Failure, PartPath, PartRecord, Range, Result};
+use sqlextract_model::{BatchMessage, Code, CommitRecord, Failure, PartPath, PartRecord, Range, Result};
 use sqlextract_planning::halves;
 use sqlextract_storage::JobRecords;
 use tokio::time::Instant;
@@ -29,11 +29,14 @@ impl Extractor {
         (part, range): (&PartPath, &Range),
         too_long: Failure,
     ) -> Result<Ended> {
-        if open_halves(planned, part, range).is_none() {
+        let halved = halves(range, planned.plan.source.dialect, &planned.page);
+        // Nobody knows a boundary, or it was halved often enough.
+        let (Some(halved), Some(_)) = (halved, part.halves()) else {
             return Err(too_long);
-        }
+        };
         let what = (&message.segment, message.generation, message.batch);
-        records.create_part(what, part, &PartRecord::Split).await?;
+        let split = PartRecord::Split(Box::new(halved));
+        records.create_part(what, part, &split).await?;
         tracing::warn!(
             job.id = %message.job, table.name = %message.table, batch.id = message.batch.0, part = %part,
             "{}; from now on it is read in halves", too_long.message
@@ -57,9 +60,9 @@ impl Extractor {
         while let Some((part, range)) = open.pop() {
             match records.part(what, &part).await? {
                 Some(PartRecord::Read(commit)) => read.push(*commit),
-                Some(PartRecord::Split) => {
-                    let both = open_halves(planned, &part, &range);
-                    open.extend(both.into_iter().flatten().rev());
+                Some(PartRecord::Split(halved)) => {
+                    let halves = part.halves().ok_or_else(|| too_deep(message))?;
+                    open.extend(halves.into_iter().zip(*halved).rev());
                 }
                 // A message must not be held for longer than one whole batch may take.
                 None if added && begun.elapsed() > self.deadline(message) / 2 => return Ok(Ended::Partly),
@@ -96,11 +99,9 @@ impl Extractor {
     }
 }
 
-/// Both halves of a part, the first one first.
-fn open_halves(planned: &Planned, part: &PartPath, range: &Range) -> Option<[(PartPath, Range); 2]> {
-    let [first, second] = part.halves()?;
-    let [before, behind] = halves(range, planned.plan.source.dialect, &planned.page)?;
-    Some([(first, before), (second, behind)])
+fn too_deep(message: &BatchMessage) -> Failure {
+    let text = format!("a part of batch {} is halved more often than any is", message.batch.0);
+    Failure::new(Code::ManifestUnreadable, text)
 }
 
 /// The commit of a batch whose parts these are, in their order.

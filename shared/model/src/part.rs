@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::CommitRecord;
+use crate::{CommitRecord, Range};
 
 /// Which half of which half of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,8 +47,8 @@ impl fmt::Display for PartPath {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartRecord {
-    /// It is read in halves.
-    Split,
+    /// It is read in halves, which are these: no row of it is in both, and none in neither.
+    Split(Box<[Range; 2]>),
     /// It was read: its chunks count once those of all parts do.
     Read(Box<CommitRecord>),
 }

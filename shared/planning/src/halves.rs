@@ -1,7 +1,6 @@
 //! Halves of a batch's range, for a batch that turns out too long.
 //!
-//! They follow from the range and the plan alone, so that everybody who halves it finds the same two. An open end is
-//! taken to be as far away as a batch of the plan is wide.
+//! They follow from the range and the plan alone. An open end is taken to be as far away as a batch of the plan is wide.
 
 use sqlextract_model::{Batch, BlockRange, Dialect, KeyRange, KeyValue, Range};
 
