@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlextract_checkpoint::BatchId;
 use sqlextract_model::{
-    BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, PartPath, Result, TickMessage,
+    BatchMessage, Class, Code, CommitRecord, Event, EventData, EventKind, Failure, Result, TickMessage,
 };
 use sqlextract_queue::{Message, QueueName};
 use sqlextract_runtime::{Verdict, crash_point, settlement_for};
@@ -16,6 +16,7 @@ use tracing::Instrument;
 use crate::Extractor;
 use crate::cancellations::CANCEL_LOOK;
 use crate::commit::Ended;
+use crate::parts::Parts;
 use crate::plans::Planned;
 
 /// What is known about a batch before any work.
@@ -76,10 +77,14 @@ impl Extractor {
         planned: &Planned,
         attempts: &mut u32,
     ) -> Result<Verdict> {
-        let halved = *attempts > 1 && self.is_halved(records, message).await?;
-        if !halved {
-            refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
-        }
+        let parts = match *attempts {
+            // Nobody can have found it too long.
+            1 => Parts::untried(planned),
+            _ => Parts::of(records, message, planned).await?,
+        };
+        // Those that settled a part were not in vain.
+        *attempts = attempts.saturating_sub(parts.settled).max(1);
+        refuse_fatal(*attempts, self.settings.retry.max_attempts)?;
         crash_point(format_args!("before_batch_{}", message.batch.0));
         let leaving = self.leaving(message);
         let stop = leaving.child_token();
@@ -90,12 +95,7 @@ impl Extractor {
             batch.id = message.batch.0,
             attempt = *attempts,
         );
-        let work = async {
-            match halved {
-                true => self.commit_parts(records, message, planned, attempts, &stop).await,
-                false => self.extract_and_commit(records, message, planned, &stop).await,
-            }
-        };
+        let work = self.extract_and_commit(records, message, planned, parts, &stop);
         let ended = tokio::select! {
             // An attempt that has ended counts, whatever was ordered in the same instant.
             biased;
@@ -109,12 +109,6 @@ impl Extractor {
             Err(_) if stop.is_cancelled() && !leaving.is_cancelled() => Ok(Verdict::Done),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// Whether an earlier attempt found the batch too long to be read at once.
-    async fn is_halved(&self, records: &JobRecords, message: &BatchMessage) -> Result<bool> {
-        let what = (&message.segment, message.generation, message.batch);
-        Ok(records.part(what, &PartPath::whole()).await?.is_some())
     }
 
     async fn facts(&self, records: &JobRecords, message: &BatchMessage, attempts: &mut u32) -> Result<BatchFacts> {
@@ -222,7 +216,7 @@ impl Extractor {
 }
 
 /// A batch whose tries end without a word, again and again, ends the processes that work at it.
-pub(crate) fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
+fn refuse_fatal(attempts: u32, max_attempts: u32) -> Result<()> {
     if attempts <= max_attempts.saturating_mul(2) {
         return Ok(());
     }

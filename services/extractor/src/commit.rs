@@ -2,7 +2,7 @@
 
 use sqlextract_checkpoint::Completion;
 use sqlextract_model::{
-    AttemptId, BatchMessage, ChunkRecord, CommitRecord, Failure, ObjectKey, PartPath, Range, Result, TickMessage,
+    AttemptId, BatchMessage, ChunkRecord, Code, CommitRecord, Failure, ObjectKey, PartPath, Result, TickMessage,
 };
 use sqlextract_runtime::crash_point;
 use sqlextract_storage::JobRecords;
@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
 use crate::batch::batch_id;
+use crate::parts::{Parts, together};
 use crate::pipeline::Reading;
 use crate::plans::Planned;
 
@@ -24,48 +25,30 @@ pub(crate) enum Ended {
     Partly,
 }
 
-/// What an attempt at a range has made.
-#[derive(Debug)]
-pub(crate) enum Made {
-    Record(CommitRecord),
-    TooLong(Failure),
-}
-
 impl Extractor {
-    /// Reads the batch into chunks and makes them count, unless another attempt was first.
+    /// Reads the next part, which is the whole of a batch that nobody found too long, or puts those together that were
+    /// read.
     pub(crate) async fn extract_and_commit(
         &self,
         records: &JobRecords,
         message: &BatchMessage,
         planned: &Planned,
+        parts: Parts,
         stop: &CancellationToken,
     ) -> Result<Ended> {
-        let range = &planned.batch.range;
-        match self.read_part(records, message, planned, range, stop).await? {
-            Made::Record(record) => self.commit(records, message, record, false).await,
-            Made::TooLong(failure) => {
-                let whole = PartPath::whole();
-                self.halve(records, message, planned, (&whole, range), failure).await
-            }
-        }
-    }
-
-    /// Reads a range into chunks, and makes the record that would let them count.
-    pub(crate) async fn read_part(
-        &self,
-        records: &JobRecords,
-        message: &BatchMessage,
-        planned: &Planned,
-        range: &Range,
-        stop: &CancellationToken,
-    ) -> Result<Made> {
-        let attempt = AttemptId(self.ports.surroundings.random()?);
-        let plan = &planned.plan;
-        let extracted = match self.extract(records, message, plan, (range, attempt), stop).await? {
-            Reading::Whole(extracted) => extracted,
-            Reading::TooLong(failure) => return Ok(Made::TooLong(failure)),
+        let Some((part, range)) = parts.next else {
+            let whole = together(parts.read, planned).ok_or_else(|| no_parts(message))?;
+            return self.commit(records, message, whole, true).await;
         };
-        Ok(Made::Record(CommitRecord {
+        let attempt = AttemptId(self.ports.surroundings.random()?);
+        let reading = self.extract(records, message, &planned.plan, (&range, attempt), stop);
+        let extracted = match reading.await? {
+            Reading::Whole(extracted) => extracted,
+            Reading::TooLong(failure) => {
+                return self.halve(records, message, planned, (&part, &range), failure).await;
+            }
+        };
+        let record = CommitRecord {
             version: 1,
             job: message.job.clone(),
             table: message.table.clone(),
@@ -78,12 +61,16 @@ impl Extractor {
             chunks: extracted.chunks,
             columns: extracted.columns,
             load: Some(extracted.load),
-        }))
+        };
+        match part == PartPath::whole() {
+            true => self.commit(records, message, record, false).await,
+            false => self.keep_part(records, message, &part, record).await,
+        }
     }
 
     /// Makes a record count, unless another was first. Chunks that are `shared` may be those of another attempt's
     /// record as well.
-    pub(crate) async fn commit(
+    async fn commit(
         &self,
         records: &JobRecords,
         message: &BatchMessage,
@@ -137,6 +124,11 @@ impl Extractor {
         }
         Ok(())
     }
+}
+
+fn no_parts(message: &BatchMessage) -> Failure {
+    let text = format!("batch {} is read in halves, and has none", message.batch.0);
+    Failure::new(Code::Defect, text)
 }
 
 fn look(message: &BatchMessage) -> TickMessage {

@@ -8,16 +8,54 @@ use sqlextract_encoding::merge;
 use sqlextract_model::{BatchMessage, Code, CommitRecord, Failure, PartPath, PartRecord, Range, Result};
 use sqlextract_planning::halves;
 use sqlextract_storage::JobRecords;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::Extractor;
-use crate::batch::refuse_fatal;
-use crate::commit::{Ended, Made, own_chunks};
+use crate::commit::{Ended, own_chunks};
 use crate::plans::Planned;
 
-/// The parts of a batch that are still to be looked at, the next one last.
-type Open = Vec<(PartPath, Range)>;
+/// What is known of a batch's parts.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Those that were read, in their order, as far as the next one.
+    pub(crate) read: Vec<CommitRecord>,
+    /// The first that nobody has read or halved; the whole, where nobody has halved it.
+    pub(crate) next: Option<(PartPath, Range)>,
+    /// Records found: attempts that were not in vain.
+    pub(crate) settled: u32,
+}
+
+impl Parts {
+    /// Of a batch that nobody has tried before.
+    pub(crate) fn untried(planned: &Planned) -> Self {
+        Self {
+            read: Vec::new(),
+            next: Some((PartPath::whole(), planned.batch.range.clone())),
+            settled: 0,
+        }
+    }
+
+    pub(crate) async fn of(records: &JobRecords, message: &BatchMessage, planned: &Planned) -> Result<Self> {
+        let what = (&message.segment, message.generation, message.batch);
+        let mut open = vec![(PartPath::whole(), planned.batch.range.clone())];
+        let (mut read, mut settled) = (Vec::new(), 0);
+        while let Some((part, range)) = open.pop() {
+            match records.part(what, &part).await? {
+                Some(PartRecord::Read(commit)) => read.push(*commit),
+                Some(PartRecord::Split(halved)) => {
+                    let halves = part.halves().ok_or_else(|| too_deep(message))?;
+                    open.extend(halves.into_iter().zip(*halved).rev());
+                }
+                None => {
+                    let next = Some((part, range));
+                    return Ok(Self { read, next, settled });
+                }
+            }
+            settled += 1;
+        }
+        let next = None;
+        Ok(Self { read, next, settled })
+    }
+}
 
 impl Extractor {
     /// Notes that a part is read in halves from now on, unless nobody can tell where.
@@ -44,58 +82,24 @@ impl Extractor {
         Ok(Ended::Partly)
     }
 
-    /// Goes on with a batch that is read in halves. Tries are counted since the last part that somebody finished.
-    pub(crate) async fn commit_parts(
+    /// Keeps a part that was read, unless another attempt was first. The next one is for the message's next delivery, so
+    /// that no message is held for longer than one read may take.
+    pub(crate) async fn keep_part(
         &self,
         records: &JobRecords,
         message: &BatchMessage,
-        planned: &Planned,
-        tries: &mut u32,
-        stop: &CancellationToken,
+        part: &PartPath,
+        record: CommitRecord,
     ) -> Result<Ended> {
+        let own = own_chunks(message, &record);
         let what = (&message.segment, message.generation, message.batch);
-        let begun = Instant::now();
-        let mut open: Open = vec![(PartPath::whole(), planned.batch.range.clone())];
-        let (mut read, mut known, mut added) = (Vec::new(), 0, false);
-        while let Some((part, range)) = open.pop() {
-            match records.part(what, &part).await? {
-                Some(PartRecord::Read(commit)) => read.push(*commit),
-                Some(PartRecord::Split(halved)) => {
-                    let halves = part.halves().ok_or_else(|| too_deep(message))?;
-                    open.extend(halves.into_iter().zip(*halved).rev());
-                }
-                // A message must not be held for longer than one whole batch may take.
-                None if added && begun.elapsed() > self.deadline(message) / 2 => return Ok(Ended::Partly),
-                None => {
-                    if !added {
-                        *tries = tries.saturating_sub(known).max(1);
-                        refuse_fatal(*tries, self.settings.retry.max_attempts)?;
-                    }
-                    let record = match self.read_part(records, message, planned, &range, stop).await? {
-                        Made::Record(record) => record,
-                        Made::TooLong(failure) => {
-                            return self.halve(records, message, planned, (&part, &range), failure).await;
-                        }
-                    };
-                    let own = own_chunks(message, &record);
-                    let stored = records
-                        .create_part(what, &part, &PartRecord::Read(Box::new(record)))
-                        .await?;
-                    if !stored.ours {
-                        records.delete_chunks(&own).await?;
-                    }
-                    added = true;
-                    // What is stored counts, whoever wrote it.
-                    open.push((part, range));
-                    continue;
-                }
-            }
-            known += 1;
+        let stored = records
+            .create_part(what, part, &PartRecord::Read(Box::new(record)))
+            .await?;
+        if !stored.ours {
+            records.delete_chunks(&own).await?;
         }
-        match together(read, planned) {
-            Some(record) => self.commit(records, message, record, true).await,
-            None => Ok(Ended::Partly),
-        }
+        Ok(Ended::Partly)
     }
 }
 
@@ -105,7 +109,7 @@ fn too_deep(message: &BatchMessage) -> Failure {
 }
 
 /// The commit of a batch whose parts these are, in their order.
-fn together(parts: Vec<CommitRecord>, planned: &Planned) -> Option<CommitRecord> {
+pub(crate) fn together(parts: Vec<CommitRecord>, planned: &Planned) -> Option<CommitRecord> {
     let columns = &planned.plan.columns;
     parts.into_iter().reduce(|mut whole, part| {
         whole.rows += part.rows;
