@@ -25,7 +25,7 @@ fn read_in_halves(dialect: Dialect) {
     let orders = Orders::alone(dialect, 20_000);
     let url = orders.database.url();
     let table = orders.database.table("orders");
-    let tables = table.replace("orders", "*");
+    let tables = orders.database.table("*");
     let source = FleetSource {
         tables: &tables,
         ..FleetSource::shop(&url, LIMIT)

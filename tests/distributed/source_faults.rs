@@ -22,7 +22,7 @@ fn a_read_that_is_refused_or_given_up_half_way_leaves_the_next_ones_whole() {
         let (way, url) = Way::to(&orders.database.url());
         way.split_answers(7);
         let table = orders.database.table("orders");
-        let tables = table.replace("orders", "*");
+        let tables = orders.database.table("*");
         let source = FleetSource {
             tables: &tables,
             ..FleetSource::shop(&url, SLOW)
