@@ -2,8 +2,8 @@
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray, PrimitiveArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType, i256,
+    DataType, Date32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType, i256,
 };
 use sqlextract_model::{ChunkType, Code, ColumnAggregate, ColumnMapping, Failure, Result};
 
@@ -130,7 +130,10 @@ impl State {
                 DataType::Timestamp(..) => integers.update::<TimestampMicrosecondType>(array.as_primitive()),
                 _ => {}
             },
-            Self::Decimal(integers, _) => integers.update_wide(array.as_primitive()),
+            Self::Decimal(integers, _) => match array.data_type() {
+                DataType::Decimal64(..) => integers.update::<Decimal64Type>(array.as_primitive()),
+                _ => integers.update_wide(array.as_primitive()),
+            },
             Self::Float32(floats) => floats.update::<Float32Type>(array.as_primitive()),
             Self::Float64(floats) => floats.update::<Float64Type>(array.as_primitive()),
         }

@@ -1,12 +1,13 @@
 //! A column of a record batch, downcast once, to be read row by row.
 
 use arrow::array::{
-    Array, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
-    Int16Array, Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray, Time64MicrosecondArray,
+    Array, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal64Array, Decimal128Array, Float32Array,
+    Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray,
+    Time64MicrosecondArray,
 };
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
+    DataType, Date32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use sqlextract_model::{ChunkType, Code, Failure, Result, TimestampUnit};
 
@@ -23,6 +24,7 @@ pub(crate) enum Cells<'a> {
     Int64(&'a Int64Array),
     Float32(&'a Float32Array),
     Float64(&'a Float64Array),
+    ShortDecimal(&'a Decimal64Array, i8),
     Decimal(&'a Decimal128Array, i8),
     /// Text, JSON and UUIDs.
     Text(&'a StringArray),
@@ -50,7 +52,10 @@ impl<'a> Cells<'a> {
             ChunkType::Int64 => Self::Int64(array.as_primitive::<Int64Type>()),
             ChunkType::Float32 => Self::Float32(array.as_primitive::<Float32Type>()),
             ChunkType::Float64 => Self::Float64(array.as_primitive::<Float64Type>()),
-            ChunkType::Decimal { scale, .. } => Self::Decimal(array.as_primitive::<Decimal128Type>(), *scale),
+            ChunkType::Decimal { scale, .. } => match array.data_type() {
+                DataType::Decimal64(..) => Self::ShortDecimal(array.as_primitive::<Decimal64Type>(), *scale),
+                _ => Self::Decimal(array.as_primitive::<Decimal128Type>(), *scale),
+            },
             ChunkType::Text | ChunkType::Json | ChunkType::Uuid => Self::Text(array.as_string::<i32>()),
             ChunkType::Binary => Self::Binary(array.as_binary::<i32>()),
             ChunkType::Date => Self::Date(array.as_primitive::<Date32Type>()),
@@ -75,6 +80,7 @@ impl<'a> Cells<'a> {
             Self::Int64(a) => a.is_null(row),
             Self::Float32(a) => a.is_null(row),
             Self::Float64(a) => a.is_null(row),
+            Self::ShortDecimal(a, _) => a.is_null(row),
             Self::Decimal(a, _) => a.is_null(row),
             Self::Text(a) => a.is_null(row),
             Self::Binary(a) => a.is_null(row),
@@ -100,6 +106,7 @@ impl<'a> Cells<'a> {
             Self::Int64(a) => plain::integer(out, a.value(row)),
             Self::Float32(a) => plain::float(out, a.value(row)),
             Self::Float64(a) => plain::float(out, a.value(row)),
+            Self::ShortDecimal(a, scale) => plain::decimal(out, a.value(row).into(), *scale),
             Self::Decimal(a, scale) => plain::decimal(out, a.value(row), *scale),
             Self::Text(a) => out.extend_from_slice(a.value(row).as_bytes()),
             Self::Binary(a) => plain::hexadecimal(out, a.value(row)),

@@ -1,7 +1,9 @@
 //! What must hold for a batch before it is encoded.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Decimal128Type};
+use std::ops::Neg;
+
+use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch};
+use arrow::datatypes::{DataType, Decimal64Type, Decimal128Type, DecimalType};
 use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Result};
 
 /// Compares batches with the mapping: types, and decimals with their precision.
@@ -67,17 +69,13 @@ pub(crate) fn same_type(left: &DataType, right: &DataType) -> bool {
 fn decimal_misfit(chunk: &ChunkType, array: &dyn Array) -> Option<usize> {
     match chunk {
         ChunkType::Decimal { precision, .. } => {
-            let array = array.as_primitive::<Decimal128Type>();
-            let limit = 10i128.checked_pow(u32::from(*precision))?;
-            let fits = |value: i128| -limit < value && value < limit;
-            // The whole batch at once first: the loop without an exit is the one that vectorises.
-            let (least, most) = array.values().iter().fold((0, 0), |(least, most), value| {
-                (value.min(&least).to_owned(), value.max(&most).to_owned())
-            });
-            if fits(least) && fits(most) {
-                return None;
+            let precision = u32::from(*precision);
+            match array.data_type() {
+                DataType::Decimal64(..) => {
+                    first_beyond(array.as_primitive::<Decimal64Type>(), 10i64.checked_pow(precision)?)
+                }
+                _ => first_beyond(array.as_primitive::<Decimal128Type>(), 10i128.checked_pow(precision)?),
             }
-            (0..array.len()).find(|row| array.is_valid(*row) && !fits(array.value(*row)))
         }
         ChunkType::List(element) => {
             let list = array.as_list::<i32>();
@@ -88,4 +86,21 @@ fn decimal_misfit(chunk: &ChunkType, array: &dyn Array) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// The first row whose magnitude is not below the limit.
+fn first_beyond<T>(array: &PrimitiveArray<T>, limit: T::Native) -> Option<usize>
+where
+    T: DecimalType<Native: Ord + Neg<Output = T::Native>>,
+{
+    let fits = |value: T::Native| -limit < value && value < limit;
+    // The whole batch at once first: the loop without an exit is the one that vectorises.
+    let zero = T::Native::default();
+    let (least, most) = array.values().iter().fold((zero, zero), |(least, most), value| {
+        (least.min(*value), most.max(*value))
+    });
+    if fits(least) && fits(most) {
+        return None;
+    }
+    (0..array.len()).find(|row| array.is_valid(*row) && !fits(array.value(*row)))
 }

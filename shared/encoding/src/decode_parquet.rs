@@ -4,11 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::file::metadata::ParquetMetaData;
-use sqlextract_model::{Code, ColumnMapping, Failure, Result};
+use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Result};
 
 use crate::check::same_type;
 use crate::decode::{BATCH_BYTES, BATCH_ROWS};
@@ -22,7 +24,9 @@ impl ParquetReader {
     pub(crate) fn new(columns: &[ColumnMapping], bytes: Bytes) -> Result<Self> {
         let fields: Vec<_> = columns.iter().map(ColumnMapping::field).collect();
         let batches = guarded(|| {
-            let metadata = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(corrupt)?;
+            let stored = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(corrupt)?;
+            let held = ArrowReaderOptions::new().with_schema(as_held(stored.schema()));
+            let metadata = ArrowReaderMetadata::try_new(stored.metadata().clone(), held).map_err(corrupt)?;
             check_schema(columns, metadata.schema())?;
             let rows = batch_rows(metadata.metadata());
             ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata)
@@ -54,6 +58,28 @@ impl ParquetReader {
 /// Parquet's reader meets some impossible files with a panic; here that is a corrupt chunk like any other.
 fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(corrupt("the reader gave up on an impossible file")))
+}
+
+/// The schema as chunks have it in memory: Parquet's reader holds every decimal in 128 bits unless it is told.
+fn as_held(schema: &Schema) -> SchemaRef {
+    fn held(data_type: &DataType) -> DataType {
+        match data_type {
+            &DataType::Decimal128(precision, scale) => ChunkType::Decimal { precision, scale }.arrow(),
+            DataType::List(element) => {
+                let held = held(element.data_type());
+                DataType::List(Arc::new(element.as_ref().clone().with_data_type(held)))
+            }
+            other => other.clone(),
+        }
+    }
+    let fields = schema.fields().iter().map(|field| {
+        let held = held(field.data_type());
+        field.as_ref().clone().with_data_type(held)
+    });
+    Arc::new(Schema::new_with_metadata(
+        fields.collect::<Vec<_>>(),
+        schema.metadata().clone(),
+    ))
 }
 
 fn check_schema(columns: &[ColumnMapping], schema: &Schema) -> Result<()> {

@@ -136,8 +136,7 @@ impl Sample {
 /// Bytes of a plain value in Parquet, which has no integers below 32 bits and keeps short decimals as integers.
 fn stored_width(data_type: &DataType) -> usize {
     match data_type {
-        DataType::Decimal128(..=9, _) | DataType::Int8 | DataType::Int16 => 4,
-        DataType::Decimal128(..=18, _) => 8,
+        DataType::Decimal64(..=9, _) | DataType::Int8 | DataType::Int16 => 4,
         other => other.primitive_width().unwrap_or(1),
     }
 }

@@ -8,8 +8,8 @@ use arrow::array::{
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
+    DataType, Date32Type, Decimal64Type, Decimal128Type, Field, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
 use sqlextract_model::{ChunkType, TimestampUnit};
@@ -28,6 +28,7 @@ pub(crate) enum ColumnBuilder {
     Int64(PrimitiveBuilder<Int64Type>),
     Float32(PrimitiveBuilder<Float32Type>),
     Float64(PrimitiveBuilder<Float64Type>),
+    ShortDecimal(PrimitiveBuilder<Decimal64Type>, u8, i8),
     Decimal(PrimitiveBuilder<Decimal128Type>, u8, i8),
     Text(StringBuilder),
     Binary(BinaryBuilder),
@@ -60,7 +61,10 @@ impl ColumnBuilder {
             ChunkType::Int64 => Self::Int64(primitive(chunk)),
             ChunkType::Float32 => Self::Float32(primitive(chunk)),
             ChunkType::Float64 => Self::Float64(primitive(chunk)),
-            ChunkType::Decimal { precision, scale } => Self::Decimal(primitive(chunk), *precision, *scale),
+            ChunkType::Decimal { precision, scale } => match chunk.arrow() {
+                DataType::Decimal64(..) => Self::ShortDecimal(primitive(chunk), *precision, *scale),
+                _ => Self::Decimal(primitive(chunk), *precision, *scale),
+            },
             ChunkType::Text | ChunkType::Json | ChunkType::Uuid => Self::Text(StringBuilder::new()),
             ChunkType::Binary => Self::Binary(BinaryBuilder::new()),
             ChunkType::Date => Self::Date(primitive(chunk)),
@@ -97,6 +101,7 @@ impl ColumnBuilder {
             Self::Int64(builder) => builder.append_null(),
             Self::Float32(builder) => builder.append_null(),
             Self::Float64(builder) => builder.append_null(),
+            Self::ShortDecimal(builder, ..) => builder.append_null(),
             Self::Decimal(builder, ..) => builder.append_null(),
             Self::Text(builder) => builder.append_null(),
             Self::Binary(builder) => builder.append_null(),
@@ -122,6 +127,10 @@ impl ColumnBuilder {
             Self::Int64(builder) => builder.append_value(plain::integer(text)?),
             Self::Float32(builder) => builder.append_value(plain::float(text)?),
             Self::Float64(builder) => builder.append_value(plain::float(text)?),
+            Self::ShortDecimal(builder, precision, scale) => {
+                let value = plain::decimal(text, *precision, *scale)?;
+                builder.append_value(value.try_into().map_err(|_| WRONG)?);
+            }
             Self::Decimal(builder, precision, scale) => {
                 builder.append_value(plain::decimal(text, *precision, *scale)?);
             }
@@ -148,6 +157,7 @@ impl ColumnBuilder {
             Self::Int64(builder) => Arc::new(builder.finish()),
             Self::Float32(builder) => Arc::new(builder.finish()),
             Self::Float64(builder) => Arc::new(builder.finish()),
+            Self::ShortDecimal(builder, ..) => Arc::new(builder.finish()),
             Self::Decimal(builder, ..) => Arc::new(builder.finish()),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Binary(builder) => Arc::new(builder.finish()),

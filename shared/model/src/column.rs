@@ -77,6 +77,10 @@ pub enum TimestampUnit {
     Nanosecond,
 }
 
+/// Decimals of up to so many digits are held in 64 bits, as Parquet stores them: half of the memory is more rows per row
+/// group, and nothing is left to convert.
+const SHORT_DECIMAL_DIGITS: u8 = 18;
+
 impl ChunkType {
     pub fn arrow(&self) -> DataType {
         match self {
@@ -87,6 +91,9 @@ impl ChunkType {
             Self::Int64 => DataType::Int64,
             Self::Float32 => DataType::Float32,
             Self::Float64 => DataType::Float64,
+            Self::Decimal { precision, scale } if *precision <= SHORT_DECIMAL_DIGITS => {
+                DataType::Decimal64(*precision, *scale)
+            }
             Self::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale),
             Self::Text | Self::Json | Self::Uuid => DataType::Utf8,
             Self::Binary => DataType::Binary,

@@ -43,7 +43,7 @@ fn table() -> (Vec<ColumnMapping>, RecordBatch) {
     let columns = columns();
     let moments = [1_709_209_800_250_000, -1, -735_160 * DAY, 3_652_092 * DAY];
     let moments: TimestampMicrosecondArray = moments.into_iter().map(Some).chain([None]).collect();
-    let decimals: Decimal128Array = [-5, 123_456_789, 0, 100].into_iter().map(Some).chain([None]).collect();
+    let decimals: Decimal64Array = [-5, 123_456_789, 0, 100].into_iter().map(Some).chain([None]).collect();
     let texts = ["", " a", "x,\"y\"\n\\.\n", "\\."];
     let bytes: [&[u8]; 4] = [b"", b"\x00\xff", b"a", b"\\"];
     let numbers = [

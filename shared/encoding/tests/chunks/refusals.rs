@@ -57,15 +57,17 @@ fn a_nul_byte_is_refused_with_its_column_and_row() {
 
 #[test]
 fn a_decimal_beyond_its_precision_is_refused_by_both_formats() {
-    let chunk = ChunkType::Decimal { precision: 9, scale: 2 };
-    for format in [csv(), format(Format::Parquet, Compression::Zstd)] {
-        let values =
-            Decimal128Array::from(vec![Some(999_999_999), None, Some(-1_000_000_000)]).with_data_type(chunk.arrow());
-        let failure = refusal(format, chunk.clone(), vec![Arc::new(values)]);
-        assert_eq!(
-            (failure.code, failure.row.as_deref()),
-            (Code::ValueRefused, Some("row 3 of the batch"))
-        );
+    for precision in [9, 18, 19, 38] {
+        let chunk = ChunkType::Decimal { precision, scale: 2 };
+        let beyond = 10i128.pow(u32::from(precision));
+        for format in [csv(), format(Format::Parquet, Compression::Zstd)] {
+            let values = decimals(&chunk.arrow(), [Some(beyond - 1), None, Some(-beyond)]);
+            let failure = refusal(format, chunk.clone(), vec![values]);
+            assert_eq!(
+                (failure.code, failure.row.as_deref()),
+                (Code::ValueRefused, Some("row 3 of the batch"))
+            );
+        }
     }
 }
 

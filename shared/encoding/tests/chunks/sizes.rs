@@ -50,7 +50,7 @@ fn orders(batches: u64, rows: u64) -> (Vec<ColumnMapping>, Vec<RecordBatch>) {
     ];
     let mut next = random(7);
     let make = |number: u64| {
-        let amounts: Decimal128Array = (0..rows).map(|_| Some(i128::from(next() % 10_000_000))).collect();
+        let amounts: Decimal64Array = (0..rows).map(|_| Some((next() % 10_000_000) as i64)).collect();
         let comments: StringArray = (0..rows)
             .map(|_| {
                 let words = 2 + next() % 6;

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float32Builder, Float64Builder,
-    Int8Builder, Int16Builder, Int32Builder, Int64Builder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
-    TimestampNanosecondBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float32Builder, Float64Builder, Int8Builder, Int16Builder,
+    Int32Builder, Int64Builder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, TimestampNanosecondBuilder,
 };
 use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
 
 use super::decimal::{self, Misfit};
 use super::temporal::{DateTime, Duration};
 use super::{cell, sql};
+use crate::decimals::Decimals;
 use crate::regrow;
 use crate::texts::Texts;
 
@@ -59,7 +59,7 @@ pub(super) enum Builder {
     Int64(Int64Builder),
     Float32(Float32Builder),
     Float64(Float64Builder),
-    Decimal { builder: Decimal128Builder, digits: Digits },
+    Decimal { builder: Decimals, digits: Digits },
     Text(Texts),
     Binary(BinaryBuilder),
     Date(Date32Builder),
@@ -123,7 +123,7 @@ impl ColumnDecoder {
             Builder::Boolean(_) | Builder::Int8(_) => 2,
             Builder::Int16(_) => 3,
             Builder::Int32(_) | Builder::Float32(_) | Builder::Date(_) | Builder::Text(_) | Builder::Binary(_) => 5,
-            Builder::Decimal { .. } => 17,
+            Builder::Decimal { builder, .. } => 1 + builder.bytes(),
             _ => 9,
         }
     }
@@ -143,7 +143,7 @@ impl ColumnDecoder {
             Builder::Int64(b) => regrow::primitive(b),
             Builder::Float32(b) => regrow::primitive(b),
             Builder::Float64(b) => regrow::primitive(b),
-            Builder::Decimal { builder, .. } => regrow::primitive(builder),
+            Builder::Decimal { builder, .. } => builder.finish(),
             Builder::Text(b) => b.finish(),
             Builder::Binary(b) => regrow::variable(b),
             Builder::Date(b) => regrow::primitive(b),
@@ -248,7 +248,7 @@ fn builder(chunk: &ChunkType) -> Option<Builder> {
         ChunkType::Float32 => Builder::Float32(Float32Builder::new()),
         ChunkType::Float64 => Builder::Float64(Float64Builder::new()),
         ChunkType::Decimal { precision, scale } => Builder::Decimal {
-            builder: Decimal128Builder::new().with_data_type(chunk.arrow()),
+            builder: Decimals::new(*precision, *scale),
             digits: Digits {
                 precision: *precision,
                 scale: u32::try_from(*scale).ok()?,

@@ -6,6 +6,7 @@ use sqlextract_model::Wire;
 
 use super::decode::{Builder, ColumnDecoder, Refusal, bounded, integer, narrow, no_counterpart, text_of};
 use super::temporal::DateTime;
+use crate::decimals::{Decimals, short};
 
 type Refused = (usize, Refusal);
 
@@ -34,7 +35,11 @@ impl ColumnDecoder {
             }),
             (Builder::Decimal { builder, digits }, Wire::Decimal) if exact => {
                 let digits = *digits;
-                fill(builder, cells, |raw| bounded(wire, raw, digits, round))
+                let bounded = |raw| bounded(wire, raw, digits, round);
+                match builder {
+                    Decimals::Short(b) => fill(b, cells, |raw| bounded(raw).map(short)),
+                    Decimals::Long(b) => fill(b, cells, bounded),
+                }
             }
             (Builder::Date(b), Wire::Date) if exact => fill(b, cells, |raw| {
                 let date = DateTime::read(raw).ok_or_else(|| Refusal::protocol(wire))?;

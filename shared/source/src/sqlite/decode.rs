@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder,
-    Int8Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, Time64MicrosecondBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayBuilder, ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Float64Builder, Int8Builder, Int16Builder,
+    Int32Builder, Int64Builder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
 };
 use rusqlite::types::ValueRef;
 use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Failure, Result, TimestampUnit, Wire};
@@ -14,6 +13,7 @@ use super::cell::{
     INTEGER, Misfit, append_any, append_bytes, append_text, boolean, decimal, integer, json, parsed, real, utf8, wanted,
 };
 use super::value;
+use crate::decimals::Decimals;
 
 /// The builder of one column.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(super) enum Cells {
     Int64(Int64Builder),
     Float64(Float64Builder),
     Decimal {
-        builder: Decimal128Builder,
+        builder: Decimals,
         precision: u8,
         scale: i8,
     },
@@ -68,14 +68,11 @@ impl Cells {
             (Wire::Cell, ChunkType::Int32) => Self::Int32(Int32Builder::new()),
             (Wire::Cell, ChunkType::Int64) => Self::Int64(Int64Builder::new()),
             (Wire::Cell, ChunkType::Float64) => Self::Float64(Float64Builder::new()),
-            (Wire::Cell, &ChunkType::Decimal { precision, scale }) => {
-                let builder = Decimal128Builder::new().with_precision_and_scale(precision, scale);
-                Self::Decimal {
-                    builder: builder.map_err(|_| unknown())?,
-                    precision,
-                    scale,
-                }
-            }
+            (Wire::Cell, &ChunkType::Decimal { precision, scale }) => Self::Decimal {
+                builder: Decimals::new(precision, scale),
+                precision,
+                scale,
+            },
             (Wire::Cell, ChunkType::Text | ChunkType::Uuid) => Self::Text(StringBuilder::new()),
             (Wire::Cell, ChunkType::Json) => Self::Json(StringBuilder::new()),
             (Wire::Cell, ChunkType::Binary) => Self::Binary {
@@ -105,7 +102,7 @@ impl Cells {
             (Self::AnyAsText(_), ValueRef::Blob(bytes)) => 2 * bytes.len() + 4,
             (Self::AnyAsText(_), ValueRef::Integer(_) | ValueRef::Real(_)) => 24,
             (_, ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => bytes.len() + 4,
-            (Self::Decimal { .. }, _) => 16,
+            (Self::Decimal { builder, .. }, _) => builder.bytes(),
             _ => 8,
         }
     }
@@ -187,7 +184,7 @@ impl Cells {
             Self::Int32(builder) => Arc::new(builder.finish()),
             Self::Int64(builder) => Arc::new(builder.finish()),
             Self::Float64(builder) => Arc::new(builder.finish()),
-            Self::Decimal { builder, .. } => Arc::new(builder.finish()),
+            Self::Decimal { builder, .. } => builder.finish(),
             Self::Text(builder) | Self::Json(builder) | Self::AnyAsText(builder) => Arc::new(builder.finish()),
             Self::Binary { builder, .. } => Arc::new(builder.finish()),
             Self::Date(builder) => Arc::new(builder.finish()),

@@ -228,10 +228,8 @@ pub(crate) fn array(chunk: &ChunkType, rows: usize) -> BoxedStrategy<ArrayRef> {
                 option::weighted(0.8, prop_oneof![3 => -most..=most, 1 => -9i128..10]),
                 rows,
             );
-            let values = values.prop_map(move |values| {
-                let small = values.iter().map(|v| v.map(|v| v.clamp(-most, most)));
-                Arc::new(small.collect::<Decimal128Array>().with_data_type(data_type.clone())) as ArrayRef
-            });
+            let values = values
+                .prop_map(move |values| decimals(&data_type, values.iter().map(|v| v.map(|v| v.clamp(-most, most)))));
             values.boxed()
         }
         ChunkType::Text | ChunkType::Json => of::<String, StringArray>(rows, texts()),
@@ -313,5 +311,17 @@ pub(crate) fn assert_same(left: &RecordBatch, right: &RecordBatch) {
     for (left, right) in left.columns().iter().zip(right.columns()) {
         assert_eq!(left.data_type(), right.data_type());
         assert_eq!(left.to_data(), right.to_data());
+    }
+}
+
+/// Unscaled values as an array of a decimal type.
+pub(crate) fn decimals(data_type: &DataType, values: impl IntoIterator<Item = Option<i128>>) -> ArrayRef {
+    let values = values.into_iter();
+    match data_type {
+        DataType::Decimal64(..) => {
+            let short = values.map(|value| value.map(|value| i64::try_from(value).unwrap()));
+            Arc::new(short.collect::<Decimal64Array>().with_data_type(data_type.clone()))
+        }
+        _ => Arc::new(values.collect::<Decimal128Array>().with_data_type(data_type.clone())),
     }
 }

@@ -8,6 +8,7 @@ use super::misfit::{Misfit, exactly};
 use super::numeric::Numeric;
 use super::strip::Values;
 use super::temporal;
+use crate::decimals::{Decimals, short};
 
 type Read<T> = Result<T, Misfit>;
 
@@ -32,9 +33,11 @@ impl Column {
                 cells,
             } => {
                 let (precision, scale) = (*precision, *scale);
-                fill(cells, values, misfit_is_null, |bytes| {
-                    Numeric::parse(bytes)?.scaled(precision, scale, excess)
-                })
+                let scaled = |bytes: &[u8]| Numeric::parse(bytes)?.scaled(precision, scale, excess);
+                match cells {
+                    Decimals::Short(cells) => fill(cells, values, misfit_is_null, |bytes| scaled(bytes).map(short)),
+                    Decimals::Long(cells) => fill(cells, values, misfit_is_null, scaled),
+                }
             }
             Cells::Text(texts) if !misfit_is_null => {
                 let refused = Misfit::Value("the bytes are no UTF-8");

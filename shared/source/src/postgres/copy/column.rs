@@ -3,7 +3,7 @@
 use arrow::array::ArrayRef;
 use arrow::array::builder::{BinaryBuilder, BooleanBuilder, PrimitiveBuilder, StringBuilder};
 use arrow::datatypes::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
+    Date32Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
     TimestampMicrosecondType, TimestampNanosecondType,
 };
 use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
@@ -12,6 +12,7 @@ use super::misfit::{Misfit, exactly};
 use super::number::{Integer, NumberCells};
 use super::numeric::{Excess, Numeric};
 use super::temporal;
+use crate::decimals::Decimals;
 use crate::postgres::sql;
 use crate::regrow::{boolean, primitive, variable};
 use crate::texts::Texts;
@@ -42,7 +43,7 @@ pub(super) enum Cells {
     Decimal {
         precision: u8,
         scale: i8,
-        cells: PrimitiveBuilder<Decimal128Type>,
+        cells: Decimals,
     },
     /// A numeric in a chunk type that is no decimal, with room to write it down.
     Number(NumberCells, String),
@@ -86,7 +87,7 @@ impl Column {
             Cells::Boolean(_) => 1,
             Cells::Int16(_) => 2,
             Cells::Int32(_) | Cells::Float32(_) | Cells::Date(_) => 4,
-            Cells::Decimal { .. } => 16,
+            Cells::Decimal { cells, .. } => cells.bytes(),
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.bytes(),
             Cells::Uuid(_) => 4 + UUID_TEXT,
             Cells::Text(_) | Cells::CheckedJson(_) | Cells::Jsonb(_) | Cells::Binary(_) => 4,
@@ -177,7 +178,7 @@ impl Column {
             Cells::Float32(cells) => primitive(cells),
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => primitive(cells),
             Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.finish(),
-            Cells::Decimal { cells, .. } => primitive(cells),
+            Cells::Decimal { cells, .. } => cells.finish(),
             Cells::Text(texts) => texts.finish(),
             Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => variable(cells),
             Cells::Binary(cells) => variable(cells),
@@ -208,7 +209,7 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
         (Wire::Decimal, ChunkType::Decimal { precision, scale }) => Cells::Decimal {
             precision: *precision,
             scale: *scale,
-            cells: PrimitiveBuilder::new().with_data_type(arrow),
+            cells: Decimals::new(*precision, *scale),
         },
         (Wire::Decimal, chunk) => Cells::Number(NumberCells::of(chunk)?, String::new()),
         (Wire::Text | Wire::Bytes, ChunkType::Text) | (Wire::Json, ChunkType::Json | ChunkType::Text) => {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::array::builder::{BooleanBuilder, PrimitiveBuilder};
-use arrow::datatypes::{Decimal128Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow::datatypes::{Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use sqlextract_model::{ChunkType, Wire};
 
 use super::misfit::{Misfit, exactly};
 use super::numeric::{Excess, Numeric};
+use crate::decimals::Decimals;
 
 const OUT_OF_RANGE: Misfit = Misfit::Value("the number is beyond the range of the chunk's type");
 
@@ -51,11 +52,7 @@ pub(crate) enum NumberCells {
     Int32(PrimitiveBuilder<Int32Type>),
     Int64(PrimitiveBuilder<Int64Type>),
     Float64(PrimitiveBuilder<Float64Type>),
-    Decimal {
-        precision: u8,
-        scale: i8,
-        cells: PrimitiveBuilder<Decimal128Type>,
-    },
+    Decimal { precision: u8, scale: i8, cells: Decimals },
 }
 
 impl NumberCells {
@@ -67,14 +64,11 @@ impl NumberCells {
             ChunkType::Int32 => Self::Int32(PrimitiveBuilder::new()),
             ChunkType::Int64 => Self::Int64(PrimitiveBuilder::new()),
             ChunkType::Float64 => Self::Float64(PrimitiveBuilder::new()),
-            ChunkType::Decimal { precision, scale } => {
-                let cells = PrimitiveBuilder::new().with_data_type(chunk.arrow());
-                Self::Decimal {
-                    precision: *precision,
-                    scale: *scale,
-                    cells,
-                }
-            }
+            &ChunkType::Decimal { precision, scale } => Self::Decimal {
+                precision,
+                scale,
+                cells: Decimals::new(precision, scale),
+            },
             _ => return None,
         })
     }
@@ -85,7 +79,7 @@ impl NumberCells {
             Self::Int16(_) => 2,
             Self::Int32(_) => 4,
             Self::Int64(_) | Self::Float64(_) => 8,
-            Self::Decimal { .. } => 16,
+            Self::Decimal { cells, .. } => cells.bytes(),
         }
     }
 
@@ -157,7 +151,7 @@ impl NumberCells {
             Self::Int32(cells) => Arc::new(cells.finish()),
             Self::Int64(cells) => Arc::new(cells.finish()),
             Self::Float64(cells) => Arc::new(cells.finish()),
-            Self::Decimal { cells, .. } => Arc::new(cells.finish()),
+            Self::Decimal { cells, .. } => cells.finish(),
         }
     }
 }

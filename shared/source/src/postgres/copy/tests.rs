@@ -1,5 +1,5 @@
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Date32Type, Decimal64Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use proptest::prelude::*;
 use sqlextract_model::{
     Cast, ChunkType, Code, ColumnMapping, KeyColumn, KeyKind, Lossy, TableName, TimestampUnit, Wire,
@@ -278,7 +278,7 @@ fn values_arrive_as_the_types_of_their_chunks() {
         assert_eq!(field.as_ref(), &column.field());
     }
     assert_eq!(batch.column(0).as_primitive::<Int32Type>().value(0), -5);
-    assert_eq!(batch.column(1).as_primitive::<Decimal128Type>().value(0), -123_456);
+    assert_eq!(batch.column(1).as_primitive::<Decimal64Type>().value(0), -123_456);
     assert_eq!(
         batch.column(2).as_string::<i32>().value(0),
         "00010203-0405-0607-0809-0a0b0c0d0e0f"
