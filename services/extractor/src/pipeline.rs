@@ -68,7 +68,8 @@ fn shares(reserved: u64, most: u64, upload: usize) -> Shares {
     let beside_row = upload + BESIDE_ROW;
     Shares {
         record_batch: (rest / 8).clamp(64 << 10, 8 * MIB),
-        encoder: (rest / 2).max(LEAST_ENCODER),
+        // What the three record batches leave.
+        encoder: (rest / 8 * 5).max(LEAST_ENCODER),
         beside_row,
         row: bytes(most).saturating_sub(beside_row) / ROW_COPIES,
     }

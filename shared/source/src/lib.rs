@@ -2,6 +2,7 @@
 
 mod decimals;
 mod mysql;
+mod paced;
 mod postgres;
 mod regrow;
 mod resting;

@@ -9,7 +9,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// What bytes go through, encrypted or not.
@@ -44,7 +43,7 @@ pub(crate) struct Files {
 
 /// Encrypts a connection to `host`. The error is a sentence.
 pub(crate) async fn encrypt(
-    stream: TcpStream,
+    stream: impl Stream + 'static,
     host: &str,
     trust: Trust,
     files: &Files,

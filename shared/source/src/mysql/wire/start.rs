@@ -10,6 +10,7 @@ use super::answers::Front;
 use super::packets::{Packets, malformed};
 use super::{Connection, receive};
 use crate::mysql::errors::DatabaseError;
+use crate::paced::Paced;
 use crate::tls::{self, Encryption, Files, Stream, Trust};
 
 /// What the connection can do and wants to, by the protocol's bits: the classic client's flag, a database at the start,
@@ -67,13 +68,14 @@ impl Hearing {
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseError> {
     let mut packets = Packets::new();
     if let Some(path) = &endpoint.socket {
-        let mut stream = UnixStream::connect(path).await?;
+        let mut stream = Paced::new(UnixStream::connect(path).await?);
         let greeting = greeting(&mut stream, &mut packets).await?;
         return log_in(endpoint, (Box::new(stream), Hearing::Nobody), packets, greeting).await;
     }
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
-    let mut stream = TcpStream::connect((host, endpoint.port)).await?;
+    let stream = TcpStream::connect((host, endpoint.port)).await?;
     stream.set_nodelay(true)?;
+    let mut stream = Paced::new(stream);
     let greeting = greeting(&mut stream, &mut packets).await?;
     let offered = greeting.capabilities & WITH_TLS != 0;
     let trust = match endpoint.encryption {

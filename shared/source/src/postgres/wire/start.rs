@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{Connection, unexpected};
+use crate::paced::Paced;
 use crate::postgres::errors::DatabaseError;
 use crate::tls::{self, Encryption, Files, Stream, Trust};
 
@@ -56,11 +57,12 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseErro
 async fn stream(endpoint: &Endpoint) -> Result<Box<dyn Stream>, DatabaseError> {
     if endpoint.host.starts_with('/') {
         let path = PathBuf::from(&endpoint.host).join(format!(".s.PGSQL.{}", endpoint.port));
-        return Ok(Box::new(UnixStream::connect(path).await?));
+        return Ok(Box::new(Paced::new(UnixStream::connect(path).await?)));
     }
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
-    let mut stream = TcpStream::connect((host, endpoint.port)).await?;
+    let stream = TcpStream::connect((host, endpoint.port)).await?;
     stream.set_nodelay(true)?;
+    let mut stream = Paced::new(stream);
     let (trust, required) = match endpoint.encryption {
         Encryption::Never => return Ok(Box::new(stream)),
         Encryption::WherePossible => (Trust::Anyone, false),

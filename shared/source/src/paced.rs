@@ -1,0 +1,270 @@
+//! A socket that is looked at now and then while a long answer comes.
+//!
+//! Servers send rows in small pieces, and each piece that arrives at a socket somebody waits for wakes that somebody. The
+//! waking is done by the server's own process, and costs the two of them more than the bytes do: on a machine that both
+//! share, a sixth of the whole. So a socket whose answer has become long is taken away from the reactor, and looked at
+//! once a millisecond, when there is much to find.
+
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Sleep, sleep};
+
+/// An answer of so many bytes is long. Shorter ones come as fast as they can.
+const LONG: usize = 1 << 20;
+/// What a millisecond brings fits the buffers on the way: it keeps no server waiting.
+const REST: Duration = Duration::from_millis(1);
+/// After so many looks that found nothing, the server is slow, and the reactor is to say when there is more.
+const LOOKS_IN_VAIN: u32 = 16;
+
+/// A kind of socket, which the reactor watches, and which can be taken from it.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Unpin + Sized {
+    type Unwatched: Read + Send + Unpin;
+
+    /// The socket itself, which never blocks.
+    fn unwatch(self) -> io::Result<Self::Unwatched>;
+    fn watch(unwatched: Self::Unwatched) -> io::Result<Self>;
+}
+
+impl Socket for TcpStream {
+    type Unwatched = std::net::TcpStream;
+
+    fn unwatch(self) -> io::Result<Self::Unwatched> {
+        self.into_std()
+    }
+
+    fn watch(unwatched: Self::Unwatched) -> io::Result<Self> {
+        Self::from_std(unwatched)
+    }
+}
+
+impl Socket for UnixStream {
+    type Unwatched = std::os::unix::net::UnixStream;
+
+    fn unwatch(self) -> io::Result<Self::Unwatched> {
+        self.into_std()
+    }
+
+    fn watch(unwatched: Self::Unwatched) -> io::Result<Self> {
+        Self::from_std(unwatched)
+    }
+}
+
+/// A stream of bytes over a socket.
+pub(crate) struct Paced<S: Socket> {
+    way: Way<S>,
+    /// Bytes of the answer so far, or since the server was slow.
+    received: usize,
+}
+
+enum Way<S: Socket> {
+    Watched(S),
+    Looked(Looked<S>),
+    /// An error ended the stream.
+    Lost,
+}
+
+struct Looked<S: Socket> {
+    socket: S::Unwatched,
+    /// Until then there is no look.
+    rest: Option<Pin<Box<Sleep>>>,
+    in_vain: u32,
+}
+
+impl<S: Socket> Paced<S> {
+    pub(crate) fn new(socket: S) -> Self {
+        Self {
+            way: Way::Watched(socket),
+            received: 0,
+        }
+    }
+
+    fn unwatch(&mut self) -> io::Result<()> {
+        self.way = match std::mem::replace(&mut self.way, Way::Lost) {
+            Way::Watched(socket) => Way::Looked(Looked {
+                socket: socket.unwatch()?,
+                rest: None,
+                in_vain: 0,
+            }),
+            way => way,
+        };
+        Ok(())
+    }
+
+    /// The socket as the reactor watches it, where the answer counts anew.
+    fn watched(&mut self) -> io::Result<Pin<&mut S>> {
+        self.received = 0;
+        if matches!(self.way, Way::Looked(_))
+            && let Way::Looked(looked) = std::mem::replace(&mut self.way, Way::Lost)
+        {
+            self.way = Way::Watched(S::watch(looked.socket)?);
+        }
+        match &mut self.way {
+            Way::Watched(socket) => Ok(Pin::new(socket)),
+            _ => Err(lost()),
+        }
+    }
+}
+
+impl<S: Socket> Looked<S> {
+    /// `None` after too many looks in vain.
+    fn poll_look(&mut self, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<Option<io::Result<usize>>> {
+        loop {
+            if let Some(rest) = &mut self.rest {
+                ready!(rest.as_mut().poll(context));
+                self.rest = None;
+            }
+            let free = room.initialize_unfilled();
+            let free_bytes = free.len();
+            match self.socket.read(free) {
+                Ok(count) => {
+                    room.advance(count);
+                    self.in_vain = 0;
+                    if count < free_bytes {
+                        self.rest();
+                    }
+                    return Poll::Ready(Some(Ok(count)));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.in_vain += 1;
+                    if self.in_vain == LOOKS_IN_VAIN {
+                        return Poll::Ready(None);
+                    }
+                    self.rest();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        self.rest = Some(Box::pin(sleep(REST)));
+    }
+}
+
+impl<S: Socket> AsyncRead for Paced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, room: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match &mut self.way {
+                Way::Watched(socket) => {
+                    let before = room.filled().len();
+                    ready!(Pin::new(socket).poll_read(context, room))?;
+                    self.received += room.filled().len() - before;
+                    if self.received >= LONG {
+                        self.unwatch()?;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                Way::Looked(looked) => match ready!(looked.poll_look(context, room)) {
+                    Some(read) => return Poll::Ready(read.map(drop)),
+                    None => drop(self.watched()?),
+                },
+                Way::Lost => return Poll::Ready(Err(lost())),
+            }
+        }
+    }
+}
+
+/// What is sent asks for the next answer.
+impl<S: Socket> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watched()?.poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.way {
+            Way::Watched(socket) => Pin::new(socket).poll_flush(context),
+            // Nothing was sent since.
+            Way::Looked(_) => Poll::Ready(Ok(())),
+            Way::Lost => Poll::Ready(Err(lost())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watched()?.poll_shutdown(context)
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the connection was lost before")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn looked_at<S: Socket>(socket: &Paced<S>) -> bool {
+        matches!(socket.way, Way::Looked(_))
+    }
+
+    fn content(length: usize) -> Vec<u8> {
+        (0..length).map(|i| (i / 7) as u8).collect()
+    }
+
+    /// Answers each byte with as many bytes as its turn says; in the middle of each answer it waits.
+    async fn serve(mut socket: impl AsyncRead + AsyncWrite + Unpin, answers: &[usize], wait: Duration) {
+        for length in answers {
+            socket.read_u8().await.unwrap();
+            let answer = content(*length);
+            let (first, second) = answer.split_at(length / 2);
+            socket.write_all(first).await.unwrap();
+            sleep(wait).await;
+            socket.write_all(second).await.unwrap();
+        }
+    }
+
+    async fn ask<S: Socket>(socket: &mut Paced<S>, length: usize) -> bool {
+        socket.write_all(b"?").await.unwrap();
+        assert!(!looked_at(socket), "a request is sent through the reactor");
+        let mut answer = vec![0; length];
+        socket.read_exact(&mut answer).await.unwrap();
+        assert!(answer == content(length), "the answer's bytes are others");
+        looked_at(socket)
+    }
+
+    async fn converse<S: Socket + 'static>(server: S, client: S) {
+        const ANSWERS: [usize; 5] = [10, 5 * LONG, LONG / 2, 3 * LONG + 1, 1];
+        // Longer than all looks in vain take.
+        let wait = REST * (LOOKS_IN_VAIN * 4);
+        let served = tokio::spawn(async move { serve(server, &ANSWERS, wait).await });
+        let mut client = Paced::new(client);
+        let mut looked = Vec::new();
+        for length in ANSWERS {
+            looked.push(ask(&mut client, length).await);
+        }
+        assert_eq!(looked, [false, true, false, true, false]);
+        served.await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the end is an end");
+    }
+
+    #[tokio::test]
+    async fn long_and_short_answers_come_whole_over_tcp() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        converse(listener.accept().await.unwrap().0, client).await;
+    }
+
+    #[tokio::test]
+    async fn long_and_short_answers_come_whole_over_a_unix_socket() {
+        let (server, client) = UnixStream::pair().unwrap();
+        converse(server, client).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_in_a_long_answer_ends_it() {
+        let (server, client) = UnixStream::pair().unwrap();
+        let served = tokio::spawn(async move { serve(server, &[2 * LONG], Duration::ZERO).await });
+        let mut client = Paced::new(client);
+        assert!(ask(&mut client, 2 * LONG).await);
+        served.await.unwrap();
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        assert!(client.write_all(b"?").await.is_err());
+    }
+}
