@@ -4,33 +4,41 @@
 //! quotes doubled, if it holds `,`, `"`, CR or LF, is empty but not NULL, begins or ends with a blank, or is `\.`. NULL
 //! is nothing between delimiters. There is never a NUL byte. Values have their plain text; lists are JSON.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
+use arrow::buffer::NullBuffer;
 use sqlextract_model::{Code, ColumnMapping, Failure, Result};
 
 use crate::cells::Cells;
 use crate::{json, plain};
 
 /// What a byte asks of its field.
-const QUOTED: u8 = 1;
-const FORBIDDEN: u8 = 2;
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    classes[b',' as usize] = QUOTED;
-    classes[b'"' as usize] = QUOTED;
-    classes[b'\r' as usize] = QUOTED;
-    classes[b'\n' as usize] = QUOTED;
-    classes[0] = FORBIDDEN;
-    classes
-};
+const DELIMITER: u8 = 1;
+const QUOTE: u8 = 2;
+const LINE_END: u8 = 4;
+const FORBIDDEN: u8 = 8;
+
+const fn class(byte: u8) -> u8 {
+    match byte {
+        b',' => DELIMITER,
+        b'"' => QUOTE,
+        b'\r' | b'\n' => LINE_END,
+        0 => FORBIDDEN,
+        _ => 0,
+    }
+}
 
 /// Longer values of a large row are written in pieces of this size.
 const LONG: usize = 32 << 10;
+/// The line that ends a COPY's input.
+const COPY_LINE: &[u8] = b"\\.";
 const NUL: &str = "holds a NUL byte, which CSV cannot carry";
 
 /// The columns of a batch, to be written row by row.
 pub(crate) struct CsvRows<'a> {
     names: Vec<&'a str>,
     columns: Vec<Cells<'a>>,
+    /// Of the columns that have any.
+    nulls: Vec<Option<&'a NullBuffer>>,
     scratch: Vec<u8>,
     /// A field so far holds a line that is `\.` alone.
     pub(crate) end_of_copy_line: bool,
@@ -39,11 +47,16 @@ pub(crate) struct CsvRows<'a> {
 impl<'a> CsvRows<'a> {
     pub(crate) fn new(mappings: &'a [ColumnMapping], batch: &'a RecordBatch) -> Result<Self> {
         let columns = mappings.iter().zip(batch.columns());
+        let nulls = batch
+            .columns()
+            .iter()
+            .map(|array| array.nulls().filter(|nulls| nulls.null_count() > 0));
         Ok(Self {
             names: mappings.iter().map(|m| m.name.as_str()).collect(),
             columns: columns
                 .map(|(mapping, array)| Cells::new(&mapping.chunk, array.as_ref()))
                 .collect::<Result<_>>()?,
+            nulls: nulls.collect(),
             scratch: Vec::new(),
             end_of_copy_line: false,
         })
@@ -51,11 +64,11 @@ impl<'a> CsvRows<'a> {
 
     /// Appends the record of a row; `number` is how the row is called in an error.
     pub(crate) fn write(&mut self, row: usize, number: u64, out: &mut Vec<u8>) -> Result<()> {
-        for (position, cells) in self.columns.iter().enumerate() {
+        for (position, (cells, nulls)) in self.columns.iter().zip(&self.nulls).enumerate() {
             if position > 0 {
                 out.push(b',');
             }
-            if cells.is_null(row) {
+            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
                 continue;
             }
             let written = cell(cells, row, &mut self.scratch, out);
@@ -87,7 +100,7 @@ impl<'a> CsvRows<'a> {
             match cells {
                 Cells::Text(texts) if texts.value(row).len() > LONG => {
                     let text = texts.value(row).as_bytes();
-                    let quoted = is_quoted(text).map_err(wrong)?;
+                    let quoted = is_quoted(text, classes_of(text)).map_err(wrong)?;
                     if quoted {
                         short.push(b'"');
                     }
@@ -154,23 +167,39 @@ pub(crate) fn header(mappings: &[ColumnMapping], out: &mut Vec<u8>) -> Result<()
 
 /// Appends a field that is not NULL. Returns whether one of its lines is `\.`.
 pub(crate) fn field(out: &mut Vec<u8>, text: &[u8]) -> std::result::Result<bool, &'static str> {
-    if !is_quoted(text)? {
+    let classes = classes_of(text);
+    if !is_quoted(text, classes)? {
         out.extend_from_slice(text);
         return Ok(false);
     }
     out.push(b'"');
-    double_quotes(out, text);
+    match classes & QUOTE {
+        0 => out.extend_from_slice(text),
+        _ => double_quotes(out, text),
+    }
     out.push(b'"');
-    Ok(has_copy_line(text))
+    Ok(match classes & LINE_END {
+        0 => text == COPY_LINE,
+        _ => has_copy_line(text),
+    })
 }
 
-fn is_quoted(text: &[u8]) -> std::result::Result<bool, &'static str> {
-    let class = text.iter().fold(0, |class, byte| class | CLASSES[usize::from(*byte)]);
-    if class & FORBIDDEN != 0 {
+/// The classes of all bytes of a text. Nearly all texts have none, which is seen sixteen bytes at a time.
+fn classes_of(text: &[u8]) -> u8 {
+    let all = |bytes: &[u8]| bytes.iter().fold(0, |classes, byte| classes | class(*byte));
+    let (pieces, rest) = text.as_chunks::<16>();
+    match pieces.iter().all(|piece| all(piece) == 0) {
+        true => all(rest),
+        false => all(text),
+    }
+}
+
+fn is_quoted(text: &[u8], classes: u8) -> std::result::Result<bool, &'static str> {
+    if classes & FORBIDDEN != 0 {
         return Err(NUL);
     }
     let blank = |byte: Option<&u8>| byte.is_none_or(|b| matches!(b, b' ' | b'\t' | 0x0b | 0x0c));
-    Ok(class != 0 || blank(text.first()) || blank(text.last()) || text == b"\\.")
+    Ok(classes != 0 || blank(text.first()) || blank(text.last()) || text == COPY_LINE)
 }
 
 fn double_quotes(out: &mut Vec<u8>, text: &[u8]) {
@@ -194,11 +223,26 @@ fn list_field(out: &mut Vec<u8>, json: &[u8]) -> std::result::Result<bool, &'sta
 /// psql 15 ends its input at such a line, quoted or not, and takes `\r\n` for a line's end too.
 fn has_copy_line(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'\n')
-        .any(|line| line.strip_suffix(b"\r").unwrap_or(line) == b"\\.")
+        .any(|line| line.strip_suffix(b"\r").unwrap_or(line) == COPY_LINE)
 }
 
 fn refused(column: &str, number: u64, wrong: &str) -> Failure {
     Failure::new(Code::ValueRefused, format!("row {number} of column `{column}` {wrong}"))
         .column(column)
         .row(format!("row {number} of the batch"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_classes_of_a_text_are_those_of_its_bytes(text in "[a-z,\"\r\n\\x00]{0,3}[a-zäß]{0,40}[a-z,\"\r\n\\x00]{0,3}[a-z]{0,20}") {
+            let each = text.bytes().fold(0, |classes, byte| classes | class(byte));
+            prop_assert_eq!(classes_of(text.as_bytes()), each);
+        }
+    }
 }

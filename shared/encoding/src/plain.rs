@@ -149,31 +149,32 @@ fn year_month_day(out: &mut Vec<u8>, days: i64) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year < 1;
     let year = if before_christ { 1 - year } else { year }.unsigned_abs();
+    let ([a, b], [c, d]) = (two_digits(month), two_digits(day));
     if year < 10_000 {
-        pair(out, year / 100);
-        pair(out, year % 100);
+        let ([e, f], [g, h]) = (two_digits(year / 100), two_digits(year % 100));
+        out.extend_from_slice(&[e, f, g, h, b'-', a, b, b'-', c, d]);
     } else {
         integer(out, year);
+        out.extend_from_slice(&[b'-', a, b, b'-', c, d]);
     }
-    out.push(b'-');
-    pair(out, month);
-    out.push(b'-');
-    pair(out, day);
     before_christ
 }
 
 /// Year, month and day of a day since 1970, by Howard Hinnant's algorithm: 400-year eras that begin on 1 March.
 fn civil(days: i64) -> (i64, u64, u64) {
     let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097).unsigned_abs();
+    // Nearly all days have 32 bits, of which division is cheap.
+    let (era, day_of_era) = match u32::try_from(days) {
+        Ok(days) => (i64::from(days / 146_097), days % 146_097),
+        Err(_) => (days.div_euclid(146_097), days.rem_euclid(146_097) as u32),
+    };
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era as i64 + i64::from(month <= 2);
-    (year, month, day)
+    let year = era * 400 + i64::from(year_of_era) + i64::from(month <= 2);
+    (year, month.into(), day.into())
 }
 
 /// A day since 1970 of a date; the inverse of [`civil`].
@@ -204,8 +205,12 @@ fn clock(out: &mut Vec<u8>, value: u64, digits: usize) {
     }
 }
 
-/// Two digits of a number below 100.
 fn pair(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&two_digits(value));
+}
+
+/// Of a number below 100.
+fn two_digits(value: u64) -> [u8; 2] {
     let at = 2 * (value % 100) as usize;
-    out.extend_from_slice(&PAIRS[at..at + 2]);
+    [PAIRS[at], PAIRS[at + 1]]
 }

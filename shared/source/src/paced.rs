@@ -162,7 +162,9 @@ impl<S: Socket> AsyncRead for Paced<S> {
                 }
                 Way::Looked(looked) => match ready!(looked.poll_look(context, room)) {
                     Some(read) => return Poll::Ready(read.map(drop)),
-                    None => drop(self.watched()?),
+                    None => {
+                        self.watched()?;
+                    }
                 },
                 Way::Lost => return Poll::Ready(Err(lost())),
             }
