@@ -3,6 +3,7 @@
 mod decimals;
 mod mysql;
 mod paced;
+mod places;
 mod postgres;
 mod regrow;
 mod resting;

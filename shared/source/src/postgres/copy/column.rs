@@ -140,10 +140,12 @@ impl Column {
             },
             Cells::Uuid(cells) => append_uuid(cells, exactly(bytes)?)?,
             Cells::Binary(cells) => cells.append_value(bytes),
-            Cells::Date(cells) => cells.append_value(temporal::date(bytes)?),
-            Cells::Time(cells) => cells.append_value(temporal::time(bytes)?),
-            Cells::Microseconds(cells) => cells.append_value(temporal::timestamp(bytes)?),
-            Cells::Nanoseconds(cells) => cells.append_value(temporal::nanoseconds(temporal::timestamp(bytes)?)?),
+            Cells::Date(cells) => cells.append_value(temporal::date(exactly(bytes)?)?),
+            Cells::Time(cells) => cells.append_value(temporal::time(exactly(bytes)?)?),
+            Cells::Microseconds(cells) => cells.append_value(temporal::timestamp(exactly(bytes)?)?),
+            Cells::Nanoseconds(cells) => {
+                cells.append_value(temporal::nanoseconds(temporal::timestamp(exactly(bytes)?)?)?)
+            }
         }
         Ok(())
     }

@@ -167,15 +167,27 @@ impl CopyDecoder {
             return Ok((0, Progress::MoreInput));
         }
         let mut strip = std::mem::take(&mut self.strip);
-        let most = Most {
-            rows: self.limits.record_batch_rows.saturating_sub(self.batch_rows),
-            bytes: self.limits.record_batch_bytes.saturating_sub(self.batch_bytes()),
-            row_bytes: self.limits.row_bytes.min(self.limits.alone_bytes),
-        };
-        let used = strip.take(received, self.columns.len(), most);
-        let appended = self.append_strip(&strip, received);
+        let fed = self.feed_strips(&mut strip, received);
         self.strip = strip;
-        appended.map(|progress| (used, progress))
+        fed
+    }
+
+    fn feed_strips(&mut self, strip: &mut Strip, received: &[u8]) -> Result<(usize, Progress)> {
+        let mut used = 0;
+        loop {
+            let most = Most {
+                rows: self.limits.record_batch_rows.saturating_sub(self.batch_rows),
+                bytes: self.limits.record_batch_bytes.saturating_sub(self.batch_bytes()),
+                row_bytes: self.limits.row_bytes.min(self.limits.alone_bytes),
+            };
+            let rest = &received[used..];
+            let taken = strip.take(rest, self.columns.len(), most);
+            used += taken;
+            let progress = self.append_strip(strip, rest)?;
+            if taken == 0 || progress == Progress::BatchFull {
+                return Ok((used, progress));
+            }
+        }
     }
 
     fn append_strip(&mut self, strip: &Strip, received: &[u8]) -> Result<Progress> {
@@ -183,7 +195,7 @@ impl CopyDecoder {
             let column = &mut self.columns[field];
             let values = strip.column(received, field);
             if column.is_variable() {
-                self.batch_variable_bytes += values.clone().flatten().map(<[u8]>::len).sum::<usize>();
+                self.batch_variable_bytes += values.total_bytes();
             }
             if let Err((place, misfit)) = column.append_all(values) {
                 self.state = State::Failed;

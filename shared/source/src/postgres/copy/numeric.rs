@@ -1,6 +1,7 @@
 //! PostgreSQL's binary numeric: groups of four decimal digits, the first one weighing 10000^weight.
 
 use super::misfit::Misfit;
+use crate::decimals::short;
 
 const NEGATIVE: u16 = 0x4000;
 const NOT_A_NUMBER: u16 = 0xC000;
@@ -66,6 +67,18 @@ impl<'a> Numeric<'a> {
             return Err(TOO_LARGE);
         }
         Ok(if negative { -magnitude } else { magnitude })
+    }
+
+    /// [`Numeric::scaled`] for a precision of no more than 18 digits.
+    pub(crate) fn scaled_short(&self, precision: u8, scale: i8, excess: Excess) -> Result<i64, Misfit> {
+        let limit = POWERS
+            .get(usize::from(precision))
+            .map_or(0, |power| u64::try_from(*power).unwrap_or(0));
+        match (self.small(i32::from(scale)), self.sign) {
+            (Some(magnitude), 0) if magnitude < limit => Ok(magnitude as i64),
+            (Some(magnitude), NEGATIVE) if magnitude < limit => Ok(-(magnitude as i64)),
+            _ => self.scaled(precision, scale, excess).map(short),
+        }
     }
 
     /// The nearest 64-bit float; NaN and the infinities are themselves.
@@ -279,6 +292,16 @@ mod tests {
             let rounded = (down + i128::from(up)) * mantissa.signum();
             prop_assert_eq!(scaled(mantissa, from, to, Excess::Rounded), Ok(rounded));
             prop_assert_eq!(scaled(mantissa, from, to, Excess::Refused).is_ok(), rest == 0);
+        }
+
+        #[test]
+        fn a_short_number_is_judged_as_a_long_one(mantissa in -10i128.pow(20)..10i128.pow(20), from in 0u32..12, precision in 1u8..=18, to in 0i8..12) {
+            let bytes = encode(mantissa / 10i128.pow(from), from);
+            let numeric = Numeric::parse(&bytes).unwrap();
+            for excess in [Excess::Refused, Excess::Rounded] {
+                let short = numeric.scaled_short(precision, to, excess).map(i128::from);
+                prop_assert_eq!(short, numeric.scaled(precision, to, excess));
+            }
         }
 
         #[test]

@@ -8,6 +8,7 @@ use sqlextract_model::{
 use super::{CopyDecoder, Progress};
 use crate::ReadLimits;
 use crate::fuzzing::{decode_copy_bytes, decode_copy_messages};
+use crate::places::ROWS_AT_ONCE;
 
 const LIMITS: ReadLimits = ReadLimits {
     record_batch_bytes: 1 << 20,
@@ -115,7 +116,8 @@ fn stream(rows: &[Row]) -> Vec<u8> {
     bytes
 }
 
-/// As the server sends them: a message a row, the first with the stream's head, the trailer in one of its own.
+/// As the server sends them: a message a row, the first with the stream's head, the trailer in one of its own. Notices
+/// come at first only, so that strips of all lengths follow.
 fn messages(rows: &[Row]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut send = |tag: u8, body: &[u8]| {
@@ -127,7 +129,7 @@ fn messages(rows: &[Row]) -> Vec<u8> {
     for (i, row) in rows.iter().enumerate() {
         let alone = stream(std::slice::from_ref(row));
         send(b'd', &alone[if i == 0 { 0 } else { head }..alone.len() - 2]);
-        if i % 3 == 2 {
+        if i % 3 == 2 && i < ROWS_AT_ONCE {
             send(b'N', b"SNOTICE\0\0");
         }
     }
@@ -150,6 +152,25 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 fn decode(columns: &[ColumnMapping], rows: &[Row]) -> sqlextract_model::Result<arrow::record_batch::RecordBatch> {
     decode_copy_bytes(columns, &stream(rows), usize::MAX, LIMITS).map(|batches| batches[0].clone())
+}
+
+#[test]
+fn rows_of_several_strips_are_what_they_are_one_by_one() {
+    // Of the strips one has no NULL, and others have some.
+    let has_nulls = |i: usize| i > ROWS_AT_ONCE && i.is_multiple_of(7);
+    let row = |i: usize| {
+        let columns = columns();
+        let values = columns.iter().enumerate();
+        values
+            .map(|(at, column)| (!has_nulls(i) || at % 2 == 0).then(|| field(column, i as u64)))
+            .collect::<Row>()
+    };
+    let rows: Vec<Row> = (0..3 * ROWS_AT_ONCE + 1).map(row).collect();
+    let one_by_one = decode_copy_bytes(&columns(), &stream(&rows), usize::MAX, LIMITS).unwrap();
+    let at_once = decode_copy_messages(&columns(), &messages(&rows), usize::MAX, LIMITS).unwrap();
+    let whole = |batches| arrow::compute::concat_batches(&one_by_one[0].schema(), batches).unwrap();
+    assert_eq!(whole(&one_by_one).num_rows(), rows.len());
+    assert_eq!(whole(&one_by_one), whole(&at_once));
 }
 
 proptest! {
