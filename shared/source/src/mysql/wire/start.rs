@@ -68,7 +68,7 @@ impl Hearing {
 pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseError> {
     let mut packets = Packets::new();
     if let Some(path) = &endpoint.socket {
-        let mut stream = Paced::new(UnixStream::connect(path).await?);
+        let mut stream = UnixStream::connect(path).await?;
         let greeting = greeting(&mut stream, &mut packets).await?;
         return log_in(endpoint, (Box::new(stream), Hearing::Nobody), packets, greeting).await;
     }

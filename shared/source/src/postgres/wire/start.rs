@@ -57,7 +57,7 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<Connection, DatabaseErro
 async fn stream(endpoint: &Endpoint) -> Result<Box<dyn Stream>, DatabaseError> {
     if endpoint.host.starts_with('/') {
         let path = PathBuf::from(&endpoint.host).join(format!(".s.PGSQL.{}", endpoint.port));
-        return Ok(Box::new(Paced::new(UnixStream::connect(path).await?)));
+        return Ok(Box::new(UnixStream::connect(path).await?));
     }
     let host = endpoint.host.trim_start_matches('[').trim_end_matches(']');
     let stream = TcpStream::connect((host, endpoint.port)).await?;
