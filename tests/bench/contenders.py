@@ -14,7 +14,7 @@ def sqlextract(url, work, out, *more):
     source = f"sqlite://{url}" if work.kind == "sqlite" else url
     compression = [] if work.form == "csv" else ["--compression", work.compression]
     return [BINARY, "extract", "--source", source, "--table", work.table, "--output", str(out), "--format", work.form,
-            *compression, "--buffer-size", "128MB", "--progress", "none", *more]
+            *compression, "--buffer-size", "192MB", "--progress", "none", *more]
 
 
 def drain(url, work):

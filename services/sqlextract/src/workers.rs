@@ -49,8 +49,9 @@ impl Workers {
         }
     }
 
-    /// As many as there are cores, as far as the memory budget goes. A source on another machine lets its workers wait,
-    /// so that half as many more may be worth their memory; one on this machine takes the processors that we leave.
+    /// One more than there are cores, so that none has nothing to do while a batch begins or ends, as far as the memory
+    /// budget goes. A source on another machine lets its workers wait, so that half as many more may be worth their
+    /// memory; one on this machine takes the processors that we leave.
     pub(crate) fn automatic(limits: MachineLimits, buffer: u64, source_is_here: bool) -> Self {
         let cores = (limits.cores.ceil() as u64).max(2);
         // Half of the budget is the workers' own; the other half serves rows that pass a worker's part.
@@ -61,7 +62,10 @@ impl Workers {
             "of this machine"
         };
         let bounds = [
-            (cores, format!("{} cores {of}", (limits.cores * 10.0).round() / 10.0)),
+            (
+                cores + 1,
+                format!("{} cores {of} and one more", (limits.cores * 10.0).round() / 10.0),
+            ),
             (fitting, format!("memory budget of {}", ByteSize(buffer))),
             (
                 MOST_AUTO_WORKERS,
@@ -72,7 +76,7 @@ impl Workers {
             .into_iter()
             .min_by_key(|(workers, _)| *workers)
             .expect("an array of three has a least element");
-        let more = if source_is_here { start } else { start + start / 2 };
+        let more = if source_is_here { start } else { cores + cores / 2 };
         Self {
             start: start as u16,
             ceiling: more.min(fitting).min(MOST_AUTO_WORKERS).max(start) as u16,
@@ -152,10 +156,10 @@ mod tests {
         };
         let large = MachineLimits { cores: 64.0, ..MACHINE };
         let cases = [
-            (MACHINE, 1 << 30, true, (4, 4), "4 cores of this machine"),
-            (MACHINE, 1 << 30, false, (4, 6), "4 cores of this machine"),
-            (MACHINE, 160 * MIB, false, (4, 5), "4 cores of this machine"),
-            (quota, 1 << 30, true, (3, 3), "2.5 cores by the quota"),
+            (MACHINE, 1 << 30, true, (5, 5), "4 cores of this machine and one more"),
+            (MACHINE, 1 << 30, false, (5, 6), "4 cores of this machine and one more"),
+            (MACHINE, 128 * MIB, false, (4, 4), "memory budget of"),
+            (quota, 1 << 30, true, (4, 4), "2.5 cores by the quota and one more"),
             (MACHINE, 32 * MIB, false, (1, 1), "memory budget of"),
             (large, 1 << 40, false, (16, 16), "at most 16"),
         ];
@@ -171,7 +175,7 @@ mod tests {
         let mut workers = Workers::automatic(MACHINE, 1 << 30, false);
         workers.fit(None);
         workers.fit(Some(10));
-        assert_eq!((workers.start, workers.ceiling), (4, 5));
+        assert_eq!((workers.start, workers.ceiling), (5, 5));
         workers.fit(Some(5));
         assert_eq!((workers.start, workers.ceiling), (2, 2));
         assert_eq!(workers.why, "half of the 5 connections that are free");
