@@ -89,11 +89,11 @@ impl<'a> CsvRows<'a> {
         put: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let mut short = Vec::new();
-        for (position, cells) in self.columns.iter().enumerate() {
+        for (position, (cells, nulls)) in self.columns.iter().zip(&self.nulls).enumerate() {
             if position > 0 {
                 short.push(b',');
             }
-            if cells.is_null(row) {
+            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
                 continue;
             }
             let wrong = |wrong| refused(self.names[position], number, wrong);

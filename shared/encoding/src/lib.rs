@@ -25,6 +25,7 @@ mod parse_list;
 mod parse_plain;
 mod plain;
 mod text;
+mod text_statistics;
 mod weight;
 
 pub use aggregate::Aggregator;

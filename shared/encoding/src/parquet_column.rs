@@ -14,7 +14,7 @@ use parquet::schema::types::TypePtr;
 use sqlextract_model::{ChunkType, ColumnMapping, Result};
 
 use crate::parquet_chunks::broken;
-use crate::parquet_policy;
+use crate::{parquet_policy, text_statistics};
 
 /// Rows handed to the page encoder at once: it copies and converts them, which is cheap while they stay in the
 /// processor's cache.
@@ -59,7 +59,14 @@ impl ColumnForm {
 
     /// Arrays are let go as they are encoded.
     pub(crate) fn encode(&self, arrays: Vec<ArrayRef>, pages: Pages) -> ParquetResult<ArrowColumnChunk> {
-        let properties = Arc::new(self.properties(&arrays, pages));
+        let policy = parquet_policy::decide(&self.chunk, &arrays, self.page_bytes);
+        let statistics = if policy.statistics {
+            text_statistics::of(&arrays)
+        } else {
+            None
+        };
+        let by_writer = policy.statistics && statistics.is_none();
+        let properties = Arc::new(self.properties(policy.dictionary, by_writer, pages));
         let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), properties)?;
         let writers = ArrowRowGroupWriterFactory::new(&file, self.arrow.clone()).create_column_writers(0)?;
         let mut writer = writers.into_iter().next().ok_or_else(no_leaf)?;
@@ -71,23 +78,27 @@ impl ColumnForm {
                 }
             }
         }
-        writer.close()
+        let mut chunk = writer.close()?;
+        if let Some(statistics) = statistics {
+            let metadata = &mut chunk.close_mut().metadata;
+            *metadata = metadata.clone().into_builder().set_statistics(statistics).build()?;
+        }
+        Ok(chunk)
     }
 
-    fn properties(&self, arrays: &[ArrayRef], pages: Pages) -> WriterProperties {
+    fn properties(&self, dictionary: bool, statistics: bool, pages: Pages) -> WriterProperties {
         let most_page_bytes = match pages {
             Pages::Many => self.page_bytes,
             Pages::One => usize::MAX,
         };
-        let policy = parquet_policy::decide(&self.chunk, arrays, self.page_bytes);
-        let statistics = if policy.statistics {
+        let statistics = if statistics {
             EnabledStatistics::Chunk
         } else {
             EnabledStatistics::None
         };
         WriterProperties::builder()
             .set_compression(self.compression)
-            .set_dictionary_enabled(policy.dictionary)
+            .set_dictionary_enabled(dictionary)
             .set_dictionary_page_size_limit(self.page_bytes)
             .set_statistics_enabled(statistics)
             .set_offset_index_disabled(true)
