@@ -158,6 +158,13 @@ mod tests {
         let cases = [
             (MACHINE, 1 << 30, true, (5, 5), "4 cores of this machine and one more"),
             (MACHINE, 1 << 30, false, (5, 6), "4 cores of this machine and one more"),
+            (
+                MACHINE,
+                160 * MIB,
+                false,
+                (5, 5),
+                "4 cores of this machine and one more",
+            ),
             (MACHINE, 128 * MIB, false, (4, 4), "memory budget of"),
             (quota, 1 << 30, true, (4, 4), "2.5 cores by the quota and one more"),
             (MACHINE, 32 * MIB, false, (1, 1), "memory budget of"),

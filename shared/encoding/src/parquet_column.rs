@@ -60,11 +60,7 @@ impl ColumnForm {
     /// Arrays are let go as they are encoded.
     pub(crate) fn encode(&self, arrays: Vec<ArrayRef>, pages: Pages) -> ParquetResult<ArrowColumnChunk> {
         let policy = parquet_policy::decide(&self.chunk, &arrays, self.page_bytes);
-        let statistics = if policy.statistics {
-            text_statistics::of(&arrays)
-        } else {
-            None
-        };
+        let statistics = policy.statistics.then(|| text_statistics::of(&arrays)).flatten();
         let by_writer = policy.statistics && statistics.is_none();
         let properties = Arc::new(self.properties(policy.dictionary, by_writer, pages));
         let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), properties)?;

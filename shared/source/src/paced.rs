@@ -234,5 +234,8 @@ mod tests {
         assert!(ask(&mut client, 2 * LONG).await);
         served.await.unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        // The other end answers the first request with the word that nobody is there.
+        let refused = async { while client.write_all(b"?").await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(10), refused).await.unwrap();
     }
 }

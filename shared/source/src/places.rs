@@ -23,7 +23,7 @@ impl<'a> Places<'a> {
         self.lengths.len()
     }
 
-    /// What [`Places::new`] was given.
+    /// All that was received, also between and behind the values.
     pub(crate) fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
