@@ -12,7 +12,7 @@ BINARY = os.environ["SQLEXTRACT_BINARY"]
 
 def sqlextract(url, work, out, *more):
     source = f"sqlite://{url}" if work.kind == "sqlite" else url
-    compression = [] if work.form == "csv" else ["--compression", work.compression]
+    compression = [] if work.form == "csv" else ["--compression", work.compression, "--parquet-version", work.version]
     return [BINARY, "extract", "--source", source, "--table", work.table, "--output", str(out), "--format", work.form,
             *compression, "--buffer-size", "192MB", "--progress", "none", *more]
 
@@ -32,7 +32,7 @@ def command(name, url, work, out, s3):
         return drain(url, work), {}
     if name in ("duckdb", "connectorx"):
         return [sys.executable, str(HERE / "peer.py"), name, work.kind, url, work.table, work.form, work.compression,
-                str(out)], {}
+                work.version, str(out)], {}
     if name.endswith("worker") or name.endswith("workers"):
         return sqlextract(url, work, out, "--workers", name.split()[0]), {}
     if work.name.endswith("s3") and name == "sqlextract":

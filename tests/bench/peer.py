@@ -1,11 +1,12 @@
-"""One peer's way to do a piece of work, as a program: peer.py NAME SOURCE_KIND URL TABLE FORMAT COMPRESSION OUT."""
+"""One peer's way to do a piece of work, as a program: peer.py NAME SOURCE_KIND URL TABLE FORMAT
+COMPRESSION PARQUET_VERSION OUT."""
 
 import os
 import sys
 import urllib.parse
 
 
-def duckdb(kind, url, table, form, compression, out):
+def duckdb(kind, url, table, form, compression, version, out):
     import duckdb as engine
     from duckdb_extensions import import_extension
 
@@ -21,11 +22,11 @@ def duckdb(kind, url, table, form, compression, out):
         url = f"host={parts.hostname} port={parts.port} user={parts.username} {password} database={parts.path[1:]}"
     database.execute(f"ATTACH '{url}' AS source (TYPE {kind}, READ_ONLY)")
     name = f"source.public.{table}" if kind == "postgres" else f"source.{table}"
-    options = "FORMAT csv, HEADER" if form == "csv" else f"FORMAT parquet, COMPRESSION {compression}"
+    options = "FORMAT csv, HEADER" if form == "csv" else f"FORMAT parquet, COMPRESSION {compression}, PARQUET_VERSION {version}"
     database.execute(f"COPY (SELECT * FROM {name}) TO '{out}/{table}.{form}' ({options})")
 
 
-def connectorx(kind, url, table, form, compression, out):
+def connectorx(kind, url, table, form, compression, _version, out):
     import connectorx as reader
     import pyarrow.csv
     import pyarrow.parquet

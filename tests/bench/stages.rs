@@ -8,8 +8,8 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use sqlextract_encoding::{Aggregator, ChunkEncoder, EncoderSettings};
 use sqlextract_model::{
-    BlockLeaf, Cast, ChunkType, ColumnMapping, Compression, Consistency, Dialect, FileFormat, Format, TableFacts,
-    TableKind, TableName, Wire,
+    BlockLeaf, Cast, ChunkType, ColumnMapping, Compression, Consistency, Dialect, FileFormat, Format, ParquetVersion,
+    TableFacts, TableKind, TableName, Wire,
 };
 use sqlextract_planning::{Answer, PlanOptions, Planner, Question};
 use sqlextract_source::ReadLimits;
@@ -138,6 +138,7 @@ fn encode(bencher: Bencher<'_, '_>, name: &str) {
             format,
             compression,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
         columns,
         chunk_bytes: 128 << 20,
@@ -213,6 +214,7 @@ fn plan(bencher: Bencher<'_, '_>, batches: u64) {
             format: Format::Parquet,
             compression: Compression::Zstd,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
     };
     bencher.counter(ItemsCount::new(batches)).bench_local(|| {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sqlextract_system_tests::{Database, Dialect, Job, Scenario, full_size, python, python_of};
 
 use crate::declared::{Column, MARIADB, POSTGRES, SQLITE};
+use crate::fingerprint::Orders;
 use crate::types::{MARIADB_SESSION, POSTGRES_TYPES, awkward, every_type_of, literal};
 
 /// The columns of the script's target, with the types that it declares.
@@ -114,4 +115,34 @@ fn chunks_of_every_type_of_sqlite_are_read_with_the_types_of_the_script() {
         ));
         spark_reads_both_formats_alike(&source, "thing", texts.len() + 1);
     }
+}
+
+#[test]
+fn integers_are_stored_by_their_differences_where_all_targets_read_that_and_where_it_is_asked_for() {
+    let orders = Orders::new(Dialect::Sqlite, 5000);
+    let extract = |scenario: &Scenario, more: &[&str]| {
+        let arguments = [&["--table", "orders"], more].concat();
+        scenario.extract(&orders.database.url(), &arguments)
+    };
+    let bytes = |more: &[&str]| -> u64 {
+        let scenario = Scenario::new();
+        let job = Job::of(&extract(&scenario, more).exits(0));
+        assert_eq!(job.readers_agree("orders"), 5000);
+        let files = job.chunks("orders");
+        files
+            .iter()
+            .map(|file| file.metadata().expect("the chunk is there").len())
+            .sum()
+    };
+    let (with, without) = (bytes(&["--parquet-version", "v2"]), bytes(&[]));
+    assert!(with < without, "{with} bytes with differences, {without} without");
+    assert_eq!(bytes(&["--target", "databricks,postgres"]), with);
+    assert_eq!(
+        bytes(&["--target", "databricks,postgres", "--parquet-version", "v1"]),
+        without
+    );
+    assert_eq!(bytes(&["--target", "databricks,mssql"]), without);
+    assert_eq!(bytes(&["--target", "snowflake"]), without);
+    let csv = extract(&Scenario::new(), &["--format", "csv", "--parquet-version", "v1"]);
+    csv.exits(2).says(&["usage_invalid", "--parquet-version"]);
 }

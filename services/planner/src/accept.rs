@@ -172,7 +172,7 @@ fn difference(record: &JobRecord, request: &ExtractionRequest) -> &'static str {
     } else if was.tables != request.tables {
         "other tables, columns or filters"
     } else if was.format != request.format {
-        "in another format or compression"
+        "in another format, version of Parquet or compression"
     } else {
         "with another consistency or handling of lossy types"
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlextract_model::{
-    Code, Compression, ExtractionRequest, Failure, FileFormat, Format, Origin, Platform, RequestData, RequestedTable,
-    Result, Selection, Sender, TableName, TableRequest, Target,
+    Code, Compression, ExtractionRequest, Failure, FileFormat, Format, Origin, ParquetVersion, Platform, RequestData,
+    RequestedTable, Result, Selection, Sender, TableName, TableRequest, Target,
 };
 
 const MOST_TABLES: usize = 1000;
@@ -255,7 +255,18 @@ fn file_format(data: &RequestData) -> Result<FileFormat> {
             format,
             compression,
             level,
+            parquet_version: parquet_version(data, format)?,
         }),
+    }
+}
+
+fn parquet_version(data: &RequestData, format: Format) -> Result<ParquetVersion> {
+    match (format, data.parquet_version) {
+        (Format::Csv, Some(_)) => Err(refused("CSV chunks have no version of Parquet".to_owned())),
+        (_, asked) => {
+            let platforms = data.targets.iter().map(|target| target.platform);
+            Ok(asked.unwrap_or_else(|| ParquetVersion::read_by(platforms)))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sqlextract_model::{ByteSize, Compression, Format, OnLossy, OnSnapshotLost, Platform};
+use sqlextract_model::{ByteSize, Compression, Format, OnLossy, OnSnapshotLost, ParquetVersion, Platform};
 
 use crate::resource_args::{Auto, ResourceArgs, parse_auto};
 use crate::service_args::ServiceCommand;
@@ -182,6 +182,11 @@ pub(crate) struct ExtractArgs {
     /// Level of zstd or gzip.
     #[arg(long, env = "SQLEXTRACT_COMPRESSION_LEVEL", value_name = "N")]
     pub(crate) compression_level: Option<i32>,
+
+    /// Encodings of Parquet: v1 for those of every reader, v2 for smaller integers too. [v2 where all targets are Databricks
+    /// or PostgreSQL, else v1]
+    #[arg(long, env = "SQLEXTRACT_PARQUET_VERSION", value_name = "v1|v2")]
+    pub(crate) parquet_version: Option<ParquetVersion>,
 
     /// Rows of a batch. [auto: from statistics, aimed at seconds per batch]
     #[arg(long, env = "SQLEXTRACT_BATCH_SIZE", value_name = "ROWS|auto", value_parser = parse_auto::<u64>)]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use sqlextract_model::{
-    ByteSize, ColumnMapping, Compression, Dialect, ExtractionRequest, Failure, FileFormat, Format, OnLossy, Platform,
-    RequestedTable, Result, Selection, SourceFacts, TableFacts,
+    ByteSize, ColumnMapping, Compression, Dialect, ExtractionRequest, Failure, FileFormat, Format, OnLossy,
+    ParquetVersion, Platform, RequestedTable, Result, Selection, SourceFacts, TableFacts,
 };
 use sqlextract_planner::{PlannedTable, plan_table};
 use sqlextract_source::Source;
@@ -53,6 +53,7 @@ pub(crate) async fn inspect(args: &InspectArgs, file: &SettingsFile) -> Result<I
             format: Format::Parquet,
             compression: Compression::Zstd,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
         consistency: None,
         on_lossy: args.selection.on_lossy.unwrap_or(OnLossy::Fail),

@@ -2,7 +2,7 @@
 
 use sqlextract_model::{
     ByteSize, Code, ColumnOverride, Compression, ExtractionRequest, Failure, FileFormat, Format, JobId, OnLossy,
-    RequestedTable, Result, Selection, TableName, Target,
+    ParquetVersion, RequestedTable, Result, Selection, TableName, Target,
 };
 use sqlextract_type_mapping::{NamedOverride, parse_override};
 
@@ -221,7 +221,23 @@ fn file_format(args: &ExtractArgs, file: &ExtractEntry) -> Result<FileFormat> {
             format,
             compression,
             level,
+            parquet_version: parquet_version(args, file, format)?,
         }),
+    }
+}
+
+fn parquet_version(args: &ExtractArgs, file: &ExtractEntry, format: Format) -> Result<ParquetVersion> {
+    match args.parquet_version {
+        Some(_) if format == Format::Csv => Err(Failure::new(
+            Code::UsageInvalid,
+            "CSV chunks have no version of Parquet",
+        )
+        .remedy("Leave `--parquet-version` out.")),
+        asked => {
+            let platforms = targets(&args.target)?.into_iter().map(|target| target.platform);
+            let asked = asked.or(file.parquet_version()?);
+            Ok(asked.unwrap_or_else(|| ParquetVersion::read_by(platforms)))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use sqlextract_ingest_sql::TargetOptions;
-use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, Platform, Result};
+use sqlextract_model::{ByteSize, Code, Compression, Failure, Format, ParquetVersion, Platform, Result};
 
 use crate::schedule::WindowEntry;
 use crate::service_settings::{
@@ -116,6 +116,7 @@ pub(crate) struct ExtractEntry {
     pub(crate) format: Option<String>,
     pub(crate) compression: Option<String>,
     pub(crate) compression_level: Option<i32>,
+    pub(crate) parquet_version: Option<String>,
     pub(crate) workers: Option<u16>,
     pub(crate) batch_size: Option<u64>,
     pub(crate) chunk_size: Option<String>,
@@ -134,6 +135,10 @@ impl ExtractEntry {
 
     pub(crate) fn compression(&self) -> Result<Option<Compression>> {
         parsed("extract.compression", self.compression.as_deref())
+    }
+
+    pub(crate) fn parquet_version(&self) -> Result<Option<ParquetVersion>> {
+        parsed("extract.parquet_version", self.parquet_version.as_deref())
     }
 
     pub(crate) fn chunk_size(&self) -> Result<Option<ByteSize>> {

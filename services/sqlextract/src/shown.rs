@@ -7,12 +7,17 @@ use sqlextract_ingest_sql::TargetOptions;
 use crate::settings::SettingsFile;
 
 /// A key, its default as text, and whether its value is secret.
-const KEYS: [(&str, &str, bool); 14] = [
+const KEYS: [(&str, &str, bool); 15] = [
     ("source", "", true),
     ("output", "./sqlextract-out", false),
     ("format", "parquet", false),
     ("compression", "zstd for parquet, none for csv", false),
     ("compression_level", "", false),
+    (
+        "parquet_version",
+        "v2 where all targets are Databricks or PostgreSQL, else v1",
+        false,
+    ),
     ("workers", "auto", false),
     ("batch_size", "auto", false),
     ("chunk_size", "128MB", false),
@@ -75,6 +80,7 @@ fn in_file(file: &SettingsFile, key: &str) -> Option<String> {
         "format" => entry.format.clone(),
         "compression" => entry.compression.clone(),
         "compression_level" => entry.compression_level.map(|n| n.to_string()),
+        "parquet_version" => entry.parquet_version.clone(),
         "workers" => entry.workers.map(|n| n.to_string()),
         "batch_size" => entry.batch_size.map(|n| n.to_string()),
         "chunk_size" => entry.chunk_size.clone(),

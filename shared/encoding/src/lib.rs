@@ -14,6 +14,7 @@ mod csv_chunks;
 mod decode;
 mod decode_csv;
 mod decode_parquet;
+mod differences;
 mod encoder;
 mod exact;
 mod json;

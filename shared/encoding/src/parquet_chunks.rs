@@ -110,7 +110,7 @@ impl ParquetChunks {
             .iter()
             .map(|mapping| {
                 Ok(Column {
-                    form: ColumnForm::new(mapping, compression, page_bytes)?,
+                    form: ColumnForm::new(mapping, settings.format, page_bytes)?,
                     pending: Vec::new(),
                     retained: 0,
                     paged: 0,

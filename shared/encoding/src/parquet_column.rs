@@ -6,15 +6,16 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
-use sqlextract_model::{ChunkType, ColumnMapping, Result};
+use sqlextract_model::{ChunkType, ColumnMapping, FileFormat, ParquetVersion, Result};
 
 use crate::parquet_chunks::broken;
-use crate::{parquet_policy, text_statistics};
+use crate::parquet_policy::Values;
+use crate::{compression, parquet_policy, text_statistics};
 
 /// Rows handed to the page encoder at once: it copies and converts them, which is cheap while they stay in the
 /// processor's cache.
@@ -39,11 +40,12 @@ pub(crate) struct ColumnForm {
     arrow: SchemaRef,
     parquet: TypePtr,
     compression: Compression,
+    version: ParquetVersion,
     page_bytes: usize,
 }
 
 impl ColumnForm {
-    pub(crate) fn new(mapping: &ColumnMapping, compression: Compression, page_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(mapping: &ColumnMapping, format: FileFormat, page_bytes: usize) -> Result<Self> {
         let field = mapping.field();
         let arrow = Arc::new(Schema::new(vec![field.clone()]));
         let parquet = ArrowSchemaConverter::new().convert(&arrow).map_err(broken)?;
@@ -52,17 +54,18 @@ impl ColumnForm {
             field,
             arrow,
             parquet: parquet.root_schema_ptr(),
-            compression,
+            compression: compression::of_pages(&format)?,
+            version: format.parquet_version,
             page_bytes,
         })
     }
 
     /// Arrays are let go as they are encoded.
     pub(crate) fn encode(&self, arrays: Vec<ArrayRef>, pages: Pages) -> ParquetResult<ArrowColumnChunk> {
-        let policy = parquet_policy::decide(&self.chunk, &arrays, self.page_bytes);
+        let policy = parquet_policy::decide(&self.chunk, &arrays, self.page_bytes, self.version);
         let statistics = policy.statistics.then(|| text_statistics::of(&arrays)).flatten();
         let by_writer = policy.statistics && statistics.is_none();
-        let properties = Arc::new(self.properties(policy.dictionary, by_writer, pages));
+        let properties = Arc::new(self.properties(policy.values, by_writer, pages));
         let file = SerializedFileWriter::new(std::io::sink(), self.parquet.clone(), properties)?;
         let writers = ArrowRowGroupWriterFactory::new(&file, self.arrow.clone()).create_column_writers(0)?;
         let mut writer = writers.into_iter().next().ok_or_else(no_leaf)?;
@@ -82,7 +85,7 @@ impl ColumnForm {
         Ok(chunk)
     }
 
-    fn properties(&self, dictionary: bool, statistics: bool, pages: Pages) -> WriterProperties {
+    fn properties(&self, values: Values, statistics: bool, pages: Pages) -> WriterProperties {
         let most_page_bytes = match pages {
             Pages::Many => self.page_bytes,
             Pages::One => usize::MAX,
@@ -92,9 +95,14 @@ impl ColumnForm {
         } else {
             EnabledStatistics::None
         };
+        let encoding = match values {
+            Values::Plain | Values::Dictionary => Encoding::PLAIN,
+            Values::Differences => Encoding::DELTA_BINARY_PACKED,
+        };
         WriterProperties::builder()
             .set_compression(self.compression)
-            .set_dictionary_enabled(dictionary)
+            .set_dictionary_enabled(values == Values::Dictionary)
+            .set_encoding(encoding)
             .set_dictionary_page_size_limit(self.page_bytes)
             .set_statistics_enabled(statistics)
             .set_offset_index_disabled(true)

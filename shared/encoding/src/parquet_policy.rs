@@ -1,28 +1,45 @@
-//! How a column of a row group is written: with a dictionary or not, with statistics or not.
+//! How a column of a row group is written: as which encoding, with statistics or not.
 //!
 //! Decided from the values themselves, which are all at hand when a row group is written.
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use sqlextract_model::ChunkType;
+use sqlextract_model::{ChunkType, ParquetVersion};
 
-use crate::weight;
+use crate::{differences, weight};
+
+/// How values are laid down in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// One after another.
+    Plain,
+    /// Every distinct value once, and its number for each row.
+    Dictionary,
+    /// What each integer is above the one before it.
+    Differences,
+}
 
 /// The choice for one column of one row group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnPolicy {
-    pub(crate) dictionary: bool,
+    pub(crate) values: Values,
     pub(crate) statistics: bool,
 }
 
 /// Values looked at; their number bounds the time that a decision takes.
 const SAMPLE: usize = 1024;
-/// A dictionary must save this share of the plain size to be worth its hashing.
-const DICTIONARY_SAVES: f64 = 0.5;
+/// What another encoding must save of the plain size; a compressor behind it saves a part of that without it. And what
+/// differences must save of a dictionary, by which readers can leave out pages.
+const SAVES: f64 = 0.5;
 /// Longer texts have no statistics: nobody filters by them, and a long value would be copied twice for its bounds.
 const STATISTICS_LENGTH: usize = 256;
 
-pub(crate) fn decide(chunk: &ChunkType, arrays: &[ArrayRef], dictionary_bytes: usize) -> ColumnPolicy {
+pub(crate) fn decide(
+    chunk: &ChunkType,
+    arrays: &[ArrayRef],
+    dictionary_bytes: usize,
+    version: ParquetVersion,
+) -> ColumnPolicy {
     let rows: usize = arrays.iter().map(|a| a.len()).sum();
     let bytes: usize = arrays.iter().map(|a| weight::of_rows(a.as_ref(), 0, a.len())).sum();
     let statistics = match chunk {
@@ -30,27 +47,38 @@ pub(crate) fn decide(chunk: &ChunkType, arrays: &[ArrayRef], dictionary_bytes: u
         _ => bytes <= STATISTICS_LENGTH * rows,
     };
     ColumnPolicy {
-        dictionary: repeats(arrays, dictionary_bytes),
+        values: smallest(arrays, dictionary_bytes, version),
         statistics,
     }
 }
 
-/// Whether a dictionary of the column would be much smaller than the column.
-fn repeats(arrays: &[ArrayRef], dictionary_bytes: usize) -> bool {
+/// The encoding that makes the column much smaller, if one does.
+fn smallest(arrays: &[ArrayRef], dictionary_bytes: usize, version: ParquetVersion) -> Values {
     let leaves: Vec<ArrayRef> = arrays.iter().map(leaf).collect();
     if leaves.first().is_none_or(|leaf| leaf.data_type() == &DataType::Boolean) {
-        return false;
+        return Values::Plain;
     }
     let values: usize = leaves.iter().map(|a| a.len()).sum();
     let Some(mut sample) = Sample::of(&leaves, values) else {
-        return false;
+        return Values::Plain;
     };
     let distinct = sample.estimated_distinct(values);
-    let width = sample.bytes as f64 / sample.values as f64;
-    let dictionary = distinct * width;
-    let indices = values as f64 * distinct.log2().max(1.0) / 8.0;
-    let plain = values as f64 * width;
-    dictionary < dictionary_bytes as f64 / 2.0 && dictionary + indices < plain * (1.0 - DICTIONARY_SAVES)
+    let plain = sample.bytes as f64 / sample.values as f64;
+    let dictionary = distinct * plain;
+    let index = distinct.log2().max(1.0) / 8.0;
+    let differences = match version {
+        ParquetVersion::V1 => None,
+        ParquetVersion::V2 => differences::width(&leaves),
+    };
+    let differences = differences.unwrap_or(plain);
+    let with_dictionary = dictionary / values as f64 + index;
+    let has_dictionary = dictionary < dictionary_bytes as f64 / 2.0 && with_dictionary < plain * (1.0 - SAVES);
+    let rival = if has_dictionary { with_dictionary } else { plain };
+    match (has_dictionary, differences < rival * (1.0 - SAVES)) {
+        (_, true) => Values::Differences,
+        (true, false) => Values::Dictionary,
+        (false, false) => Values::Plain,
+    }
 }
 
 /// The values of a list's elements, else the array itself.

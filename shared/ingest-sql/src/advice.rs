@@ -1,6 +1,6 @@
 //! What is worth knowing about the chunks before they are loaded.
 
-use sqlextract_model::Platform;
+use sqlextract_model::{Format, ParquetVersion, Platform};
 
 use crate::plan::{Dialect, Plan};
 
@@ -18,6 +18,14 @@ pub(crate) fn on_chunks(plan: &Plan<'_>, dialect: &dyn Dialect) -> Vec<String> {
         largest = largest.max(chunk.record.bytes);
     }
     let mut notes = Vec::new();
+    let format = plan.format();
+    let known = ParquetVersion::read_by([dialect.platform()]);
+    if format.format == Format::Parquet && format.parquet_version > known {
+        notes.push(format!(
+            "Integers in these files may be stored by their differences, which {} is not known to read here: extract with `--parquet-version {known}` if it refuses them.",
+            dialect.title()
+        ));
+    }
     if let Some(asked) = plan.options.parallel.filter(|asked| u64::from(*asked) > files) {
         notes.push(format!(
             "{asked} loads at once were asked for, and there are {files} files: extract with a smaller `--chunk-size` or `--batch-size` for more."

@@ -50,6 +50,36 @@ named! {
 }
 
 named! {
+    /// Which encodings the pages of a Parquet chunk may have: `v1` those that every reader has, `v2` also the differences
+    /// of neighbouring integers (`DELTA_BINARY_PACKED`).
+    ParquetVersion { V1 "v1" V2 "v2" }
+}
+
+impl ParquetVersion {
+    /// What all platforms that shall load the chunks are known to read; the first version where none is told.
+    pub fn read_by(platforms: impl IntoIterator<Item = Platform>) -> Self {
+        let known = |platform| match platform {
+            Platform::Databricks | Platform::Postgres => Self::V2,
+            // Snowflake reads the second version with its vectorised scanner only, which the scripts do without; the other
+            // two tell nowhere which encodings they read.
+            Platform::Snowflake | Platform::Bigquery | Platform::Mssql => Self::V1,
+        };
+        platforms.into_iter().map(known).min().unwrap_or_default()
+    }
+
+    fn is_v1(&self) -> bool {
+        *self == Self::V1
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the macro has no place for a default variant")]
+impl Default for ParquetVersion {
+    fn default() -> Self {
+        Self::V1
+    }
+}
+
+named! {
     /// The database that a source is.
     Dialect { Postgres "postgres" Mysql "mysql" Sqlite "sqlite" }
 }
@@ -66,13 +96,15 @@ named! {
     ScriptLanguage { Sql "sql" Shell "sh" }
 }
 
-/// Format, compression and level of a job's chunks.
+/// How a job's chunks are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FileFormat {
     pub format: Format,
     pub compression: Compression,
     /// Within the range of the compression; `None` takes the project's default.
     pub level: Option<i32>,
+    #[serde(default, skip_serializing_if = "ParquetVersion::is_v1")]
+    pub parquet_version: ParquetVersion,
 }
 
 impl FileFormat {

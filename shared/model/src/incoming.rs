@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Code, Compression, Condition, Consistency, Digest, Failure, Format, JobId, OnLossy, OnSnapshotLost, Target,
+    Code, Compression, Condition, Consistency, Digest, Failure, Format, JobId, OnLossy, OnSnapshotLost, ParquetVersion,
+    Target,
 };
 
 /// Larger bodies are refused before they are parsed.
@@ -34,6 +35,9 @@ pub struct RequestData {
     /// Within the range of the compression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_level: Option<i32>,
+    /// Of Parquet's encodings; left out, those that the targets are known to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parquet_version: Option<ParquetVersion>,
     /// Rows of a batch; left out, planning chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_rows: Option<u64>,

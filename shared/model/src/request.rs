@@ -268,7 +268,7 @@ pub struct Target {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Compression, Format};
+    use crate::{Compression, Format, ParquetVersion};
 
     fn request() -> ExtractionRequest {
         ExtractionRequest {
@@ -290,6 +290,7 @@ mod tests {
                 format: Format::Parquet,
                 compression: Compression::Zstd,
                 level: None,
+                parquet_version: ParquetVersion::default(),
             },
             consistency: None,
             on_lossy: OnLossy::Fail,

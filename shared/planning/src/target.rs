@@ -112,7 +112,7 @@ fn source_bytes_of_chunk(options: &PlanOptions) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sqlextract_model::{Consistency, FileFormat, TableKind, TableName};
+    use sqlextract_model::{Consistency, FileFormat, ParquetVersion, TableKind, TableName};
 
     fn batches(rows: u64, bytes: u64, batch_rows: Option<u64>, chunk_bytes: u64) -> u64 {
         let facts = TableFacts {
@@ -135,6 +135,7 @@ mod tests {
                 format: Format::Parquet,
                 compression: Compression::Zstd,
                 level: None,
+                parquet_version: ParquetVersion::default(),
             },
         };
         Target::of(&facts, &options).batches()
@@ -179,6 +180,7 @@ mod tests {
                     format: Format::Parquet,
                     compression: Compression::Zstd,
                     level: None,
+                    parquet_version: ParquetVersion::default(),
                 },
             };
             batch_bytes(100_000_000_000, &options)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlextract_model::{
     Code, Compression, Consistency, Event, ExtractionRequest, Failure, FileFormat, Format, JobId, ObjectKey, OnLossy,
-    OnSnapshotLost, Outcome, RequestedTable, Result, Selection,
+    OnSnapshotLost, Outcome, ParquetVersion, RequestedTable, Result, Selection,
 };
 use sqlextract_queue::{InProcessQueue, Message, QueueName, Receiver, Settlement};
 use sqlextract_source::Source;
@@ -360,6 +360,7 @@ fn request(batch_rows: u64) -> ExtractionRequest {
             format: Format::Csv,
             compression: Compression::None,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
         consistency: Some(Consistency::Batch),
         on_lossy: OnLossy::Fail,

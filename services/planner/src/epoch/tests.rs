@@ -1,6 +1,7 @@
 use super::*;
 use sqlextract_model::{
-    Compression, Dialect, Epoch, FileFormat, Format, JobId, PlanId, Relation, SourceIdentity, TableName, segments,
+    Compression, Dialect, Epoch, FileFormat, Format, JobId, ParquetVersion, PlanId, Relation, SourceIdentity,
+    TableName, segments,
 };
 
 fn plan(consistency: Consistency, rung: Rung) -> TablePlan {
@@ -33,6 +34,7 @@ fn plan(consistency: Consistency, rung: Rung) -> TablePlan {
             format: Format::Csv,
             compression: Compression::None,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
         chunk_bytes: 1,
         consistency,

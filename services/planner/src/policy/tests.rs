@@ -13,7 +13,7 @@ fn rules() -> AllowedRequests {
     AllowedRequests {
         sources: BTreeMap::from([("shop".to_owned(), shop), ("guarded".to_owned(), guarded)]),
         destinations: BTreeSet::from(["lake".to_owned()]),
-        platforms: BTreeSet::from([Platform::Postgres]),
+        platforms: BTreeSet::from([Platform::Postgres, Platform::Mssql]),
         chunk_bytes: 1_000_000,
     }
 }
@@ -50,6 +50,33 @@ fn a_request_within_the_rules_is_filled_in_from_the_defaults() {
 }
 
 #[test]
+fn encodings_are_those_that_the_targets_read_unless_asked_for() {
+    let cases = [
+        ("", ParquetVersion::V1),
+        (r#","targets":[{"platform":"postgres"}]"#, ParquetVersion::V2),
+        (
+            r#","targets":[{"platform":"postgres"},{"platform":"mssql"}]"#,
+            ParquetVersion::V1,
+        ),
+        (
+            r#","targets":[{"platform":"mssql"}],"parquet_version":"v2""#,
+            ParquetVersion::V2,
+        ),
+        (
+            r#","targets":[{"platform":"postgres"}],"parquet_version":"v1""#,
+            ParquetVersion::V1,
+        ),
+    ];
+    for (fields, version) in cases {
+        assert_eq!(
+            asked(&with(fields)).unwrap().format.parquet_version,
+            version,
+            "{fields}"
+        );
+    }
+}
+
+#[test]
 fn what_is_not_allowed_is_refused_with_its_reason() {
     let cases = [
         (with("").replace("shop", "store"), "no source \"store\""),
@@ -74,6 +101,7 @@ fn what_is_not_allowed_is_refused_with_its_reason() {
         (with(r#","targets":[{"platform":"snowflake"}]"#), "snowflake"),
         (with(r#","format":"csv","compression":"lz4""#), "lz4"),
         (with(r#","compression_level":40"#), "level 40"),
+        (with(r#","format":"csv","parquet_version":"v1""#), "no version"),
         (with(r#","chunk_bytes":1"#), "chunk_bytes"),
         (with(r#","batch_rows":0"#), "at least 1"),
         (

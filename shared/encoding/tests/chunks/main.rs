@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod alone;
+mod differences;
 mod golden;
 mod refusals;
 mod round_trip;

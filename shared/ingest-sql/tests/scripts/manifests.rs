@@ -3,7 +3,7 @@
 use sqlextract_model::{
     BatchIndex, Cast, ChunkRecord, ChunkType, ColumnAggregate, ColumnMapping, Compression, Consistency, Dialect,
     Digest, Epoch, FileFormat, Format, Generation, JobId, Lossy, Manifest, ManifestEntry, ManifestTable, Outcome,
-    Platform, Range, Rung, SourceIdentity, TableName, Target, TimestampUnit, Totals, Wire, segments,
+    ParquetVersion, Platform, Range, Rung, SourceIdentity, TableName, Target, TimestampUnit, Totals, Wire, segments,
 };
 
 pub(crate) fn postgres(table: Option<&str>) -> Target {
@@ -67,6 +67,7 @@ pub(crate) fn manifest(dialect: Dialect, format: Format, tables: Vec<(TableName,
             format,
             compression: Compression::None,
             level: None,
+            parquet_version: ParquetVersion::V1,
         },
         single_writer: false,
         tables: tables.into_iter().zip(segments(&names)).map(table).collect(),

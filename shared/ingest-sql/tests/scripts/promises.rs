@@ -2,7 +2,7 @@
 //! changes nothing.
 
 use sqlextract_ingest_sql::{Mode, OnError, ScriptOptions, TargetOptions, render};
-use sqlextract_model::{ChunkType, Dialect, Format, Platform, TableName};
+use sqlextract_model::{ChunkType, Dialect, Format, ParquetVersion, Platform, TableName};
 
 use crate::findings::{asked, facts, one};
 use crate::manifests::{batch, column, digest, manifest, target};
@@ -111,6 +111,25 @@ fn chunks_that_miss_the_platforms_advice_are_noted() {
     }
     let warehouse = noted(Platform::Snowflake, 64, 150_000_000, None);
     assert!(warehouse.contains("64 files keep a LARGE busy"), "{warehouse}");
+}
+
+#[test]
+fn encodings_that_a_platform_is_not_known_to_read_are_noted() {
+    let columns = vec![column("c", "x", ChunkType::Int32)];
+    let table = (TableName::new("shop", "orders"), columns);
+    let mut manifest = manifest(Dialect::Postgres, Format::Parquet, vec![table]);
+    let entries = [batch(&mut manifest, 0, 0, 7)];
+    for platform in Platform::ALL.iter().copied() {
+        for version in [ParquetVersion::V1, ParquetVersion::V2] {
+            manifest.format.parquet_version = version;
+            let options = ScriptOptions::of("s3://lake/exports", TargetOptions::default());
+            let made = render(&manifest, &digest(), &entries, &target(platform), &options).unwrap();
+            let noted = made.notes.iter().any(|note| note.contains("`--parquet-version v1`"));
+            let reads = matches!(platform, Platform::Databricks | Platform::Postgres);
+            let expected = !reads && version == ParquetVersion::V2;
+            assert_eq!(noted, expected, "{platform} and {version}");
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use sqlextract_model::{
     Batch, Compression, Consistency, Dialect, FileFormat, Format, KeyColumn, KeyFacts, KeyKind, KeyRange, KeyValue,
-    Range, TableFacts, TableKind, TableName,
+    ParquetVersion, Range, TableFacts, TableKind, TableName,
 };
 use sqlextract_planning::{Answer, PlanOptions, Planner, Question, Split};
 
@@ -218,6 +218,7 @@ pub(crate) fn options(batch_rows: u64) -> PlanOptions {
             format: Format::Parquet,
             compression: Compression::Zstd,
             level: None,
+            parquet_version: ParquetVersion::default(),
         },
     }
 }

@@ -11,7 +11,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use sqlextract_encoding::{ChunkEncoder, ChunkEnd, EncoderSettings, Output, read_chunk};
-use sqlextract_model::{Cast, ChunkType, ColumnMapping, Compression, FileFormat, Format, Result, TimestampUnit, Wire};
+use sqlextract_model::{
+    Cast, ChunkType, ColumnMapping, Compression, FileFormat, Format, ParquetVersion, Result, TimestampUnit, Wire,
+};
 
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
@@ -40,6 +42,7 @@ pub(crate) fn format(format: Format, compression: Compression) -> FileFormat {
         format,
         compression,
         level: None,
+        parquet_version: ParquetVersion::default(),
     }
 }
 
