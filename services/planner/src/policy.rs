@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlextract_model::{
-    Code, Compression, ExtractionRequest, Failure, FileFormat, Format, Origin, ParquetVersion, Platform, RequestData,
-    RequestedTable, Result, Selection, Sender, TableName, TableRequest, Target,
+    AskedFormat, Code, ExtractionRequest, Failure, FileFormat, Origin, Platform, RequestData, RequestedTable, Result,
+    Selection, Sender, TableName, TableRequest, Target,
 };
 
 const MOST_TABLES: usize = 1000;
@@ -234,40 +234,13 @@ impl SourceRules {
 }
 
 fn file_format(data: &RequestData) -> Result<FileFormat> {
-    let format = data.format.unwrap_or(Format::Parquet);
-    let compression = data.compression.unwrap_or(match format {
-        Format::Parquet => Compression::Zstd,
-        Format::Csv => Compression::None,
-    });
-    if format == Format::Csv && matches!(compression, Compression::Snappy | Compression::Lz4) {
-        return Err(refused(format!("CSV chunks cannot be compressed with {compression}")));
-    }
-    let levels = match compression {
-        Compression::Zstd => 1..=22,
-        Compression::Gzip => 0..=9,
-        Compression::Snappy | Compression::Lz4 | Compression::None => 0..=0,
+    let asked = AskedFormat {
+        format: data.format,
+        compression: data.compression,
+        level: data.compression_level,
+        parquet_version: data.parquet_version,
     };
-    match data.compression_level {
-        Some(level) if !levels.contains(&level) => {
-            Err(refused(format!("{compression} has no compression level {level}")))
-        }
-        level => Ok(FileFormat {
-            format,
-            compression,
-            level,
-            parquet_version: parquet_version(data, format)?,
-        }),
-    }
-}
-
-fn parquet_version(data: &RequestData, format: Format) -> Result<ParquetVersion> {
-    match (format, data.parquet_version) {
-        (Format::Csv, Some(_)) => Err(refused("CSV chunks have no version of Parquet".to_owned())),
-        (_, asked) => {
-            let platforms = data.targets.iter().map(|target| target.platform);
-            Ok(asked.unwrap_or_else(|| ParquetVersion::read_by(platforms)))
-        }
-    }
+    asked.file_format().map_err(|failure| refused(failure.message))
 }
 
 fn name(text: &str, what: &str) -> Result<()> {

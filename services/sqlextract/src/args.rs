@@ -183,8 +183,7 @@ pub(crate) struct ExtractArgs {
     #[arg(long, env = "SQLEXTRACT_COMPRESSION_LEVEL", value_name = "N")]
     pub(crate) compression_level: Option<i32>,
 
-    /// Encodings of Parquet: v1 for those of every reader, v2 for smaller integers too. [v2 where all targets are Databricks
-    /// or PostgreSQL, else v1]
+    /// Encodings of Parquet: v1 for those that every reader has, v2 for smaller integers too. [v1]
     #[arg(long, env = "SQLEXTRACT_PARQUET_VERSION", value_name = "v1|v2")]
     pub(crate) parquet_version: Option<ParquetVersion>,
 

@@ -1,8 +1,8 @@
 //! From the command line to a request.
 
 use sqlextract_model::{
-    ByteSize, Code, ColumnOverride, Compression, ExtractionRequest, Failure, FileFormat, Format, JobId, OnLossy,
-    ParquetVersion, RequestedTable, Result, Selection, TableName, Target,
+    AskedFormat, ByteSize, Code, ColumnOverride, ExtractionRequest, Failure, FileFormat, Format, JobId, OnLossy,
+    RequestedTable, Result, Selection, TableName, Target,
 };
 use sqlextract_type_mapping::{NamedOverride, parse_override};
 
@@ -186,59 +186,19 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn file_format(args: &ExtractArgs, file: &ExtractEntry) -> Result<FileFormat> {
-    let format = args.format.or(file.format()?).unwrap_or(Format::Parquet);
-    let default = match format {
-        Format::Parquet => Compression::Zstd,
-        Format::Csv => Compression::None,
+    let format = args.format.or(file.format()?);
+    // A default for Parquet says nothing about CSV.
+    let version_in_file = match format {
+        Some(Format::Csv) => None,
+        _ => file.parquet_version()?,
     };
-    let compression = args.compression.or(file.compression()?).unwrap_or(default);
-    if format == Format::Csv && matches!(compression, Compression::Snappy | Compression::Lz4) {
-        return Err(Failure::new(
-            Code::UsageInvalid,
-            format!("CSV chunks cannot be compressed with {compression}"),
-        )
-        .remedy("Use gzip, zstd or none."));
-    }
-    let level = args.compression_level.or(file.compression_level);
-    let range = match compression {
-        Compression::Zstd => 1..=22,
-        Compression::Gzip => 0..=9,
-        _ if level.is_some() => {
-            return Err(Failure::new(Code::UsageInvalid, format!("{compression} has no levels")));
-        }
-        _ => 0..=0,
+    let asked = AskedFormat {
+        format,
+        compression: args.compression.or(file.compression()?),
+        level: args.compression_level.or(file.compression_level),
+        parquet_version: args.parquet_version.or(version_in_file),
     };
-    match level {
-        Some(level) if !range.contains(&level) => Err(Failure::new(
-            Code::UsageInvalid,
-            format!(
-                "level {level} of {compression} is not between {} and {}",
-                range.start(),
-                range.end()
-            ),
-        )),
-        level => Ok(FileFormat {
-            format,
-            compression,
-            level,
-            parquet_version: parquet_version(args, file, format)?,
-        }),
-    }
-}
-
-fn parquet_version(args: &ExtractArgs, file: &ExtractEntry, format: Format) -> Result<ParquetVersion> {
-    match args.parquet_version {
-        Some(_) if format == Format::Csv => Err(Failure::new(
-            Code::UsageInvalid,
-            "CSV chunks have no version of Parquet",
-        )
-        .remedy("Leave `--parquet-version` out.")),
-        asked => {
-            let platforms = targets(&args.target)?.into_iter().map(|target| target.platform);
-            let asked = asked.or(file.parquet_version()?);
-            Ok(asked.unwrap_or_else(|| ParquetVersion::read_by(platforms)))
-        }
-    }
+    asked.file_format()
 }
 
 fn chunk_bytes(size: Option<ByteSize>) -> Result<u64> {

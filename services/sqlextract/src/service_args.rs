@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use sqlextract_model::{ByteSize, Compression, Consistency, Format};
+use sqlextract_model::{ByteSize, Compression, Consistency, Format, ParquetVersion};
 
 use crate::args::{ProgressStyle, parse_consistency};
 
@@ -114,6 +114,10 @@ pub(crate) struct SubmitArgs {
     /// Compression: zstd, snappy, lz4, gzip, none.
     #[arg(long, value_name = "NAME")]
     pub(crate) compression: Option<Compression>,
+
+    /// Encodings of Parquet: v1 for those that every reader has, v2 for smaller integers too. [v1]
+    #[arg(long, value_name = "v1|v2")]
+    pub(crate) parquet_version: Option<ParquetVersion>,
 
     /// Rows of a batch. [planning chooses]
     #[arg(long, value_name = "ROWS")]

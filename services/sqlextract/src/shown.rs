@@ -13,11 +13,7 @@ const KEYS: [(&str, &str, bool); 15] = [
     ("format", "parquet", false),
     ("compression", "zstd for parquet, none for csv", false),
     ("compression_level", "", false),
-    (
-        "parquet_version",
-        "v2 where all targets are Databricks or PostgreSQL, else v1",
-        false,
-    ),
+    ("parquet_version", "v1", false),
     ("workers", "auto", false),
     ("batch_size", "auto", false),
     ("chunk_size", "128MB", false),

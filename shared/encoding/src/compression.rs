@@ -12,11 +12,9 @@ const GZIP_LEVEL: i32 = 4;
 pub(crate) fn of_pages(format: &FileFormat) -> Result<ParquetCompression> {
     let refused = |error: parquet::errors::ParquetError| level_refused(format).because(error);
     Ok(match format.compression {
-        Compression::Zstd => {
-            ParquetCompression::ZSTD(ZstdLevel::try_new(level(format, 1..=22, ZSTD_LEVEL)?).map_err(refused)?)
-        }
+        Compression::Zstd => ParquetCompression::ZSTD(ZstdLevel::try_new(level(format, ZSTD_LEVEL)?).map_err(refused)?),
         Compression::Gzip => {
-            let level = level(format, 0..=9, GZIP_LEVEL)?;
+            let level = level(format, GZIP_LEVEL)?;
             ParquetCompression::GZIP(GzipLevel::try_new(level.unsigned_abs()).map_err(refused)?)
         }
         Compression::Snappy => without_level(format, ParquetCompression::SNAPPY)?,
@@ -37,10 +35,8 @@ pub(crate) enum StreamCompression {
 pub(crate) fn of_stream(format: &FileFormat) -> Result<StreamCompression> {
     match format.compression {
         Compression::None => without_level(format, StreamCompression::None),
-        Compression::Gzip => Ok(StreamCompression::Gzip(
-            level(format, 0..=9, GZIP_LEVEL)?.unsigned_abs(),
-        )),
-        Compression::Zstd => Ok(StreamCompression::Zstd(level(format, 1..=22, ZSTD_LEVEL)?)),
+        Compression::Gzip => Ok(StreamCompression::Gzip(level(format, GZIP_LEVEL)?.unsigned_abs())),
+        Compression::Zstd => Ok(StreamCompression::Zstd(level(format, ZSTD_LEVEL)?)),
         Compression::Snappy | Compression::Lz4 => {
             let message = format!("CSV chunks cannot be compressed with {}", format.compression);
             Err(Failure::new(Code::UsageInvalid, message).remedy("Choose gzip, zstd or none, or write Parquet."))
@@ -48,22 +44,20 @@ pub(crate) fn of_stream(format: &FileFormat) -> Result<StreamCompression> {
     }
 }
 
-fn level(format: &FileFormat, range: std::ops::RangeInclusive<i32>, default: i32) -> Result<i32> {
-    match format.level {
-        None => Ok(default),
-        Some(level) if range.contains(&level) => Ok(level),
-        Some(_) => {
-            let (least, most) = range.into_inner();
+fn level(format: &FileFormat, default: i32) -> Result<i32> {
+    match (format.level, format.compression.levels()) {
+        (None, _) => Ok(default),
+        (Some(level), Some(levels)) if levels.contains(&level) => Ok(level),
+        (Some(_), Some(levels)) => {
+            let (least, most) = levels.into_inner();
             Err(level_refused(format).remedy(format!("Choose a level from {least} to {most}.")))
         }
+        (Some(_), None) => Err(level_refused(format).remedy("Leave the level out.")),
     }
 }
 
 fn without_level<T>(format: &FileFormat, compression: T) -> Result<T> {
-    match format.level {
-        None => Ok(compression),
-        Some(_) => Err(level_refused(format).remedy("Leave the level out.")),
-    }
+    level(format, 0).map(|_| compression)
 }
 
 fn level_refused(format: &FileFormat) -> Failure {

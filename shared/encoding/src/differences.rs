@@ -42,19 +42,19 @@ type Read = fn(&[u8]) -> i64;
 
 fn reader(data_type: &DataType) -> Option<Read> {
     match data_type {
-        DataType::Int8 => Some(|value| i64::from(i8::from_le_bytes(array(value)))),
-        DataType::Int16 => Some(|value| i64::from(i16::from_le_bytes(array(value)))),
+        DataType::Int8 => Some(|value| i64::from(i8::from_le_bytes(sized(value)))),
+        DataType::Int16 => Some(|value| i64::from(i16::from_le_bytes(sized(value)))),
         DataType::Int32 | DataType::Date32 | DataType::Time32(_) => {
-            Some(|value| i64::from(i32::from_le_bytes(array(value))))
+            Some(|value| i64::from(i32::from_le_bytes(sized(value))))
         }
         DataType::Int64 | DataType::Time64(_) | DataType::Timestamp(..) | DataType::Decimal64(..) => {
-            Some(|value| i64::from_le_bytes(array(value)))
+            Some(|value| i64::from_le_bytes(sized(value)))
         }
         _ => None,
     }
 }
 
-fn array<const N: usize>(value: &[u8]) -> [u8; N] {
+fn sized<const N: usize>(value: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
     bytes.copy_from_slice(value);
     bytes

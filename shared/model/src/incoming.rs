@@ -35,7 +35,7 @@ pub struct RequestData {
     /// Within the range of the compression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression_level: Option<i32>,
-    /// Of Parquet's encodings; left out, those that the targets are known to read.
+    /// Of Parquet's encodings; left out, those that every reader has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parquet_version: Option<ParquetVersion>,
     /// Rows of a batch; left out, planning chooses.

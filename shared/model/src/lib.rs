@@ -31,7 +31,7 @@ pub use commit::{ChunkRecord, ColumnAggregate, CommitRecord};
 pub use condition::{AndCondition, Comparison, Condition, NotCondition, Operand, Operator, OrCondition, Value};
 pub use digest::{Digest, canonical_hash};
 pub use failure::{Blame, Class, Code, Failure, Result};
-pub use format::{Compression, Dialect, FileFormat, Format, ParquetVersion, Platform, ScriptLanguage};
+pub use format::{AskedFormat, Compression, Dialect, FileFormat, Format, ParquetVersion, Platform, ScriptLanguage};
 pub use id::{AttemptId, BatchIndex, Epoch, Generation, JobId, PlanId};
 pub use incoming::{
     Incoming, JobLimits, LONGEST_REQUEST_BYTES, Order, OrderData, RequestData, Sender, TableRequest, Unreadable,

@@ -1,4 +1,5 @@
 use super::*;
+use sqlextract_model::{Compression, ParquetVersion};
 
 fn rules() -> AllowedRequests {
     let tables = ["public.orders", "audit.*"].map(|text| TablePattern::parse(text).unwrap());
@@ -13,7 +14,7 @@ fn rules() -> AllowedRequests {
     AllowedRequests {
         sources: BTreeMap::from([("shop".to_owned(), shop), ("guarded".to_owned(), guarded)]),
         destinations: BTreeSet::from(["lake".to_owned()]),
-        platforms: BTreeSet::from([Platform::Postgres, Platform::Mssql]),
+        platforms: BTreeSet::from([Platform::Postgres]),
         chunk_bytes: 1_000_000,
     }
 }
@@ -44,36 +45,11 @@ fn a_request_within_the_rules_is_filled_in_from_the_defaults() {
         (request.chunk_bytes, request.format.compression),
         (1_000_000, Compression::Zstd)
     );
+    let second = asked(&with(r#","parquet_version":"v2""#)).unwrap();
+    assert_eq!(second.format.parquet_version, ParquetVersion::V2);
     let filtered = of_table(r#"{"name":"audit.log","columns":["id"],"filter":{"column":"id","op":">","value":7}}"#);
     let request = asked(&filtered).unwrap();
     assert!(request.tables[0].condition.is_some() && request.tables[0].filter.is_none());
-}
-
-#[test]
-fn encodings_are_those_that_the_targets_read_unless_asked_for() {
-    let cases = [
-        ("", ParquetVersion::V1),
-        (r#","targets":[{"platform":"postgres"}]"#, ParquetVersion::V2),
-        (
-            r#","targets":[{"platform":"postgres"},{"platform":"mssql"}]"#,
-            ParquetVersion::V1,
-        ),
-        (
-            r#","targets":[{"platform":"mssql"}],"parquet_version":"v2""#,
-            ParquetVersion::V2,
-        ),
-        (
-            r#","targets":[{"platform":"postgres"}],"parquet_version":"v1""#,
-            ParquetVersion::V1,
-        ),
-    ];
-    for (fields, version) in cases {
-        assert_eq!(
-            asked(&with(fields)).unwrap().format.parquet_version,
-            version,
-            "{fields}"
-        );
-    }
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn from_flags(args: &SubmitArgs) -> Result<RequestData> {
         format: args.format,
         compression: args.compression,
         compression_level: None,
-        parquet_version: None,
+        parquet_version: args.parquet_version,
         batch_rows: args.batch_size,
         chunk_bytes: args.chunk_size.map(|size| size.0),
         consistency: args.consistency,
