@@ -12,7 +12,7 @@ pub(super) struct Wish {
     pub(super) name: String,
     pub(super) holder: String,
     pub(super) time_to_live: Duration,
-    /// When the call began.
+    /// When the call began, in whole milliseconds since 1970.
     pub(super) now: i64,
 }
 
@@ -33,7 +33,8 @@ pub(super) fn lease(transaction: &Transaction<'_>, life: &LifeFile, wish: Wish) 
             })
         })
         .optional()?;
-    if let Some(taken) = taken.filter(|taken| taken.holder != wish.holder && taken.expires > wish.now) {
+    // Times are cut to their milliseconds, so the one in which a lease ends is its last.
+    if let Some(taken) = taken.filter(|taken| taken.holder != wish.holder && taken.expires >= wish.now) {
         if life.lives(&taken.process) {
             return Ok(Lease::Busy { holder: taken.holder });
         }

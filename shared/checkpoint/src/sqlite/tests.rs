@@ -271,3 +271,21 @@ async fn a_hundred_thousand_batches_are_quick() {
     assert!(begin < Duration::from_secs(1), "begin took {begin:?}");
     assert!(complete < Duration::from_millis(2), "complete took {complete:?}");
 }
+
+/// A moment is known as the millisecond that it lies in, so a lease from the end of one lasts into the end of another.
+#[tokio::test]
+async fn a_lease_holds_through_its_last_millisecond() {
+    let folder = TempDir::new().unwrap();
+    let checkpoint = SqliteCheckpoint::open(&folder.path().join("c.db")).unwrap();
+    let busy = Lease::Busy { holder: "a".to_owned() };
+    for (holder, now, expected) in [("a", 1000, Lease::Held), ("b", 1300, busy), ("b", 1301, Lease::Held)] {
+        let wish = leases::Wish {
+            name: "l".to_owned(),
+            holder: holder.to_owned(),
+            time_to_live: Duration::from_millis(300),
+            now,
+        };
+        let answer = checkpoint.transact(move |transaction, life| leases::lease(transaction, life, wish));
+        assert_eq!(answer.await.unwrap(), expected, "{holder} at {now}");
+    }
+}
