@@ -17,11 +17,11 @@ fuzz() {
   local found=$target/fuzz/found broken=$target/fuzz/broken
   cpp_compiler
   step "fuzz targets"
-  cargo clippy --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-copy --bin fuzz-records -- -D warnings
+  cargo clippy --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-records --bin fuzz-rows -- -D warnings
   # The wrapper instruments the workspace's own crates; dependencies are those of every other build.
   CARGO_PROFILE_DEV_OPT_LEVEL=1 RUSTC_WORKSPACE_WRAPPER=$PWD/tests/fuzz/coverage-rustc \
-    cargo build --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-copy --bin fuzz-records
-  for name in copy records; do
+    cargo build --locked --workspace --features sqlextract-fuzz/libfuzzer --bin fuzz-records --bin fuzz-rows
+  for name in rows records; do
     step "fuzz $name for $seconds s"
     mkdir -p "$found/$name" "$broken"
     "$target/debug/fuzz-$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=4096 \

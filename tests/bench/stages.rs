@@ -13,7 +13,7 @@ use sqlextract_model::{
 };
 use sqlextract_planning::{Answer, PlanOptions, Planner, Question};
 use sqlextract_source::ReadLimits;
-use sqlextract_source::fuzzing::decode_copy_messages;
+use sqlextract_source::fuzzing::decode_row_messages;
 
 const ROWS: u32 = 65_536;
 /// What one read off a socket gives.
@@ -56,26 +56,24 @@ fn columns() -> Vec<ColumnMapping> {
     .collect()
 }
 
-/// The messages of a binary COPY of such rows, as a server sends them.
-fn copied() -> Vec<u8> {
+/// The messages of such rows, as a server sends them.
+fn sent() -> Vec<u8> {
     let mut messages = Vec::new();
     let mut message = |body: &[u8]| {
-        messages.push(b'd');
+        messages.push(b'D');
         messages.extend_from_slice(&(4 + body.len() as u32).to_be_bytes());
         messages.extend_from_slice(body);
     };
-    let mut body = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    let mut body = Vec::new();
     for row in 0..ROWS {
         body.extend_from_slice(&16_u16.to_be_bytes());
         for key in [row, row * 7 % 200_000, row * 13 % 10_000] {
             field(&mut body, &i64::from(key).to_be_bytes());
         }
         field(&mut body, &(row % 7).to_be_bytes());
-        // Hundredths as PostgreSQL has them: a group of four digits before the point, and one behind it.
         for hundredths in [row % 50 * 100, row * 31 % 9_999_999, row % 11, row % 9] {
-            let (whole, fraction) = (hundredths / 100 % 10_000, hundredths % 100 * 100);
-            let groups = [2, 0, 0, 2, whole as u16, fraction as u16];
-            field(&mut body, &groups.map(u16::to_be_bytes).concat());
+            let decimal = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+            field(&mut body, decimal.as_bytes());
         }
         for days in [0, 30, 60] {
             field(&mut body, &(row % 2500 + days).to_be_bytes());
@@ -95,7 +93,6 @@ fn copied() -> Vec<u8> {
         message(&body);
         body.clear();
     }
-    message(&[0xff, 0xff]);
     messages
 }
 
@@ -111,12 +108,12 @@ fn decoded(columns: &[ColumnMapping], messages: &[u8]) -> Vec<RecordBatch> {
         alone_bytes: 8 << 20,
         row_bytes: 8 << 20,
     };
-    decode_copy_messages(columns, messages, RECEIVED, limits).expect("the rows are well formed")
+    decode_row_messages(columns, messages, RECEIVED, limits).expect("the rows are well formed")
 }
 
 #[divan::bench]
 fn decode(bencher: Bencher<'_, '_>) {
-    let (columns, messages) = (columns(), copied());
+    let (columns, messages) = (columns(), sent());
     let count = (ItemsCount::new(ROWS), BytesCount::new(messages.len()));
     let bencher = bencher.counter(count.0).counter(count.1);
     bencher.bench_local(|| decoded(&columns, black_box(&messages)));
@@ -132,7 +129,7 @@ fn encode(bencher: Bencher<'_, '_>, name: &str) {
         _ => (Format::Parquet, Compression::Zstd),
     };
     let columns = columns();
-    let batches = decoded(&columns, &copied());
+    let batches = decoded(&columns, &sent());
     let settings = EncoderSettings {
         format: FileFormat {
             format,
@@ -164,7 +161,7 @@ fn encode(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench]
 fn aggregate(bencher: Bencher<'_, '_>) {
     let columns = columns();
-    let batches = decoded(&columns, &copied());
+    let batches = decoded(&columns, &sent());
     bencher.counter(ItemsCount::new(ROWS)).bench_local(|| {
         let mut aggregator = Aggregator::new(&columns);
         for batch in &batches {

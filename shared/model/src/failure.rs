@@ -93,7 +93,7 @@ codes! {
     SourceCorrupt "source_corrupt" Permanent Source 4 "The source's data cannot be read as what the database says it is." "Check the database with its own tools."
     SourceProtocol "source_protocol" Permanent Defect 4 "The source sent something that its protocol does not allow." "Report it with the database's version."
     SchemaChanged "schema_changed" Permanent Source 4 "A table's columns are not those that the plan was made for." "Run with `--restart` to plan the tables anew."
-    RowsUnproven "rows_unproven" Retryable Infrastructure 8 "A range answered with no rows, and a second look found some." "Run the same command again: it resumes."
+    RowsUnproven "rows_unproven" Retryable Infrastructure 8 "Fewer rows arrived than the source counted, or none where a second look found some." "Run the same command again: it resumes."
     StorageUnreachable "storage_unreachable" Retryable Infrastructure 5 "The storage does not answer." "Check endpoint, region and network, then run the same command again: it resumes."
     StorageAuthentication "storage_authentication" Permanent Request 5 "The storage refuses the credentials or the permission is missing." "Check the credentials and that they may put, get, list and abort multipart uploads under the prefix."
     StorageMissing "storage_missing" Permanent Infrastructure 5 "An object or bucket that must be there is not." "Check the bucket's name and that nothing deletes objects under the job's prefix."

@@ -1,5 +1,4 @@
-//! Reads a whole PostgreSQL table and says how long it took: `postgres_read URL SCHEMA TABLE`. With the name of a file
-//! that holds the table as `COPY … (FORMAT binary)` behind it, decodes that instead.
+//! Reads a whole PostgreSQL table and says how long it took: `postgres_read URL SCHEMA TABLE`.
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use sqlextract_model::{
     BlockRange, Cast, ChunkType, Code, ColumnMapping, Failure, Range, Relation, Result, Selection, SourceColumn,
     TimestampUnit, Wire,
 };
-use sqlextract_source::fuzzing::decode_copy_bytes;
 use sqlextract_source::{PostgresSource, ReadLimits, ReadRequest, RowSink, Source, SourceSettings};
 use tokio_util::sync::CancellationToken;
 
@@ -41,7 +39,7 @@ impl RowSink for Counted {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let ([url, schema, table] | [url, schema, table, _]) = arguments.as_slice() else {
+    let [url, schema, table] = arguments.as_slice() else {
         return Err(Failure::new(
             Code::UsageInvalid,
             "usage: postgres_read URL SCHEMA TABLE",
@@ -72,9 +70,6 @@ async fn main() -> Result<()> {
         table.keys
     );
     let columns: Vec<_> = table.columns.iter().map(mapping).collect();
-    if let Some(file) = arguments.get(3) {
-        return decode(file, &columns);
-    }
     let snapshot = source.snapshot().await?;
     let token = snapshot.as_ref().map(|s| s.token());
     let ranges = table.leaves.iter().map(|leaf| BlockRange {
@@ -102,16 +97,6 @@ async fn main() -> Result<()> {
         "{} rows, {} bytes off the wire, {} batches of {} bytes, in {seconds:.2} s",
         summary.rows, summary.load.wire_bytes, counted.batches, counted.bytes
     );
-    Ok(())
-}
-
-fn decode(file: &str, columns: &[ColumnMapping]) -> Result<()> {
-    let unreadable = |error| Failure::new(Code::UsageInvalid, "the file cannot be read").because(error);
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    let started = Instant::now();
-    let batches = decode_copy_bytes(columns, &bytes, 1 << 20, LIMITS)?;
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    println!("{rows} rows decoded in {:.2} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 

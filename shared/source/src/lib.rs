@@ -1,5 +1,6 @@
 //! The source port: a database that rows are taken out of.
 
+mod decimal_text;
 mod decimals;
 mod mysql;
 mod paced;

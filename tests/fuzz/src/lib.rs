@@ -2,8 +2,8 @@
 //!
 //! Both targets take any bytes: they must answer or refuse, and what they answer must hold.
 
-mod copy;
 mod records;
+mod rows;
 
-pub use copy::copy_stream;
 pub use records::record;
+pub use rows::rows;

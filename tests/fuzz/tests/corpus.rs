@@ -27,8 +27,8 @@ fn each_way(target: &str, run: impl Fn(&[u8])) {
 }
 
 #[test]
-fn every_copy_stream_of_the_corpus_is_survived_whole_and_damaged() {
-    each_way("copy", sqlextract_fuzz::copy_stream);
+fn every_row_of_the_corpus_is_survived_whole_and_damaged() {
+    each_way("rows", sqlextract_fuzz::rows);
 }
 
 #[test]

@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Failure, Lossy, Result, TimestampUnit, Wire};
 
-use super::decimal::{self, Misfit};
 use super::temporal::{DateTime, Duration};
 use super::{cell, sql};
+use crate::decimal_text::{self, Misfit};
 use crate::decimals::Decimals;
 use crate::regrow;
 use crate::texts::Texts;
@@ -285,7 +285,7 @@ pub(super) fn integer(wire: &Wire, raw: &[u8]) -> std::result::Result<i128, Refu
         Wire::Int { .. } => cell::signed(raw).map(i128::from),
         Wire::Unsigned { .. } | Wire::Year => cell::unsigned(raw).map(i128::from),
         Wire::Bit if raw.len() <= 8 => Some(raw.iter().fold(0, |value, byte| value << 8 | i128::from(*byte))),
-        Wire::Decimal => match decimal::parse(raw, 0, false) {
+        Wire::Decimal => match decimal_text::parse(raw, 0, false) {
             Ok(value) => Some(value),
             Err(misfit) => return Err(misfitting(misfit, wire, raw)),
         },
@@ -316,7 +316,7 @@ pub(super) fn bounded(wire: &Wire, raw: &[u8], digits: Digits, round: bool) -> s
     let too_many =
         |value: &dyn fmt::Display| Refusal::value(format!("{value} does not fit decimal({precision},{scale})"));
     let value = match wire {
-        Wire::Decimal => decimal::parse(raw, scale, round).map_err(|misfit| misfitting(misfit, wire, raw))?,
+        Wire::Decimal => decimal_text::parse(raw, scale, round).map_err(|misfit| misfitting(misfit, wire, raw))?,
         _ => {
             let whole = integer(wire, raw)?;
             let scaled = 10_i128.checked_pow(scale).and_then(|factor| whole.checked_mul(factor));

@@ -7,7 +7,6 @@ mod cell;
 mod client;
 mod columns;
 mod connection;
-mod decimal;
 mod decode;
 mod decode_all;
 mod errors;

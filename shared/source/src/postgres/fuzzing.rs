@@ -3,37 +3,37 @@
 use arrow::record_batch::RecordBatch;
 use sqlextract_model::{ColumnMapping, Result, TableName};
 
-use super::copy::{CopyDecoder, Progress};
+use super::rows::{Progress, RowDecoder};
 use super::wire::{Frame, Frames};
 use crate::ReadLimits;
 
-/// Decodes one stream of `COPY … (FORMAT binary)`, fed in slices of `slice` bytes.
-pub fn decode_copy_bytes(
+/// Decodes one row after another, fed in slices of `slice` bytes.
+pub fn decode_row_bytes(
     columns: &[ColumnMapping],
     bytes: &[u8],
     slice: usize,
     limits: ReadLimits,
 ) -> Result<Vec<RecordBatch>> {
-    let mut decoder = CopyDecoder::new(&TableName::new("public", "fuzzed"), columns, &[], limits)?;
+    let mut decoder = RowDecoder::new(&TableName::new("public", "fuzzed"), columns, &[], limits)?;
     let mut batches = Vec::new();
     for mut part in bytes.chunks(slice.max(1)) {
         while decoder.feed(&mut part)? == Progress::BatchFull {
             batches.extend(decoder.take_batch()?);
         }
     }
-    decoder.finish_stream()?;
+    decoder.finish_rows()?;
     batches.extend(decoder.take_batch()?);
     Ok(batches)
 }
 
-/// Decodes the messages of a COPY, received in slices of `slice` bytes.
-pub fn decode_copy_messages(
+/// Decodes the messages of a statement's rows, received in slices of `slice` bytes.
+pub fn decode_row_messages(
     columns: &[ColumnMapping],
     bytes: &[u8],
     slice: usize,
     limits: ReadLimits,
 ) -> Result<Vec<RecordBatch>> {
-    let mut decoder = CopyDecoder::new(&TableName::new("public", "fuzzed"), columns, &[], limits)?;
+    let mut decoder = RowDecoder::new(&TableName::new("public", "fuzzed"), columns, &[], limits)?;
     let mut frames = Frames::new();
     let mut batches = Vec::new();
     for mut part in bytes.chunks(slice.max(1)) {
@@ -67,7 +67,7 @@ pub fn decode_copy_messages(
             }
         }
     }
-    decoder.finish_stream()?;
+    decoder.finish_rows()?;
     batches.extend(decoder.take_batch()?);
     Ok(batches)
 }
@@ -100,7 +100,7 @@ pub fn split_messages(bytes: &[u8], slice: usize) -> (Vec<Vec<u8>>, usize) {
                 continue;
             }
             match frames.next() {
-                Ok(Frame::Rows(_)) => bodies.push(Vec::new()),
+                Ok(Frame::Row(_)) => bodies.push(Vec::new()),
                 Ok(Frame::Message(_)) => others += 1,
                 Ok(Frame::Incomplete) => break,
                 Err(_) => return (bodies, others),

@@ -1,8 +1,8 @@
-//! PostgreSQL, read through binary COPY.
+//! PostgreSQL.
 //!
 //! Every statement runs inside a read-only transaction whose settings are pinned as it opens (`session`). Rows are
-//! read with `COPY (SELECT …) TO STDOUT (FORMAT binary)` (`read`) over a connection of our own (`wire`) and decoded
-//! straight into Arrow builders (`copy`). Everything else is asked through the driver.
+//! read (`read`) over a connection of our own (`wire`), each column in the format that costs the server least, and decoded
+//! straight into Arrow builders (`rows`). Everything else is asked through the driver.
 //! Row-level security is never applied without a word: where a policy would hide rows from this user, inspecting or
 //! reading the table fails with `source_permission`.
 
@@ -10,7 +10,6 @@ mod address;
 mod aggregate;
 mod checks;
 mod client;
-mod copy;
 mod counters;
 mod describe;
 mod errors;
@@ -22,6 +21,7 @@ mod pins;
 mod pooler;
 mod probe;
 mod read;
+mod rows;
 mod session;
 mod snapshot;
 mod sql;

@@ -1,4 +1,4 @@
-//! Reads the rows of a range: checks, COPY, decoding, large rows alone, and the proof of emptiness.
+//! Reads the rows of a range: checks, one statement, decoding, large rows alone, and the proof that no row is missing.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::checks::{self, Subject};
-use super::copy::{CopyDecoder, Progress};
+use super::rows::{Progress, RowDecoder};
 use super::session::Session;
-use super::wire::{self, CopyOut, Slice};
+use super::wire::{self, Format, RowStream, Slice};
 use super::{PostgresSource, errors, sql};
 use crate::{RECEIVED_AT_ONCE, ReadRequest, ReadSummary, RowSink, milliseconds};
 
@@ -24,7 +24,7 @@ const SLICES_PER_TURN: usize = 4096;
 /// Beyond the statement's own limit, a server that says nothing at all is gone.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// One COPY of a range.
+/// What is read of a range at once.
 struct Statement<'a> {
     subject: Subject<'a>,
     conditions: Vec<String>,
@@ -37,8 +37,10 @@ pub(super) async fn read(
 ) -> Result<ReadSummary> {
     let named = |failure: Failure| failure.table(request.table);
     let statements = statements(request).map_err(named)?;
+    let decoder = RowDecoder::new(request.table, request.columns, request.row_key, request.limits)?;
     let mut reader = Reader {
-        decoder: CopyDecoder::new(request.table, request.columns, request.row_key, request.limits)?,
+        formats: decoder.formats(),
+        decoder,
         request,
         doing: format!("cannot read {}", request.table),
         bytes: 0,
@@ -53,18 +55,12 @@ pub(super) async fn read(
     .await
     .map_err(named)?;
     let began = Instant::now();
-    for (i, statement) in statements.iter().enumerate() {
-        if i > 0 {
-            reader.decoder.restart()?;
-        }
-        let copied = async {
+    for statement in &statements {
+        let read = async {
             check(&mut session, request, statement).await?;
-            reader.copy(&mut session, statement, sink).await
+            reader.rows_of(&mut session, statement, sink).await
         };
-        copied.await.map_err(named)?;
-    }
-    if !statements.is_empty() {
-        reader.decoder.finish_stream()?;
+        read.await.map_err(named)?;
     }
     reader.push_pending(sink).await?;
     let connections = source.connections.open_now();
@@ -124,7 +120,8 @@ async fn check(
 }
 
 struct Reader<'a> {
-    decoder: CopyDecoder,
+    decoder: RowDecoder,
+    formats: Vec<Format>,
     request: &'a ReadRequest<'a>,
     doing: String,
     /// Of rows, off the wire.
@@ -142,12 +139,13 @@ enum Turn {
     /// A row begins that is to be read alone; its message has so many bytes.
     Large(usize),
     Paused,
-    End,
+    /// By the server's count there were so many rows.
+    End(u64),
 }
 
 impl Reader<'_> {
     /// Reads the rows of a statement.
-    async fn copy(
+    async fn rows_of(
         &mut self,
         session: &mut Session<wire::Connection>,
         statement: &Statement<'_>,
@@ -161,9 +159,11 @@ impl Reader<'_> {
             sql::where_clause(&statement.conditions)
         );
         let begun = async {
-            let begun = CopyOut::start(session.connection(), &select, request.limits.alone_bytes).await;
+            let alone = request.limits.alone_bytes;
+            let begun = RowStream::start(session.connection(), &select, &self.formats, alone).await;
             begun.map_err(errors::in_use(&self.doing))
         };
+        let before = self.decoder.rows();
         let began = Instant::now();
         let mut rows = unless_cancelled(request.cancel, begun).await?;
         loop {
@@ -173,9 +173,10 @@ impl Reader<'_> {
                 unless_cancelled(request.cancel, sink.received(more)).await?;
             }
             match turn {
-                Turn::End => {
+                Turn::End(counted) => {
                     self.longest = self.longest.max(began.elapsed());
-                    return Ok(());
+                    self.decoder.finish_rows()?;
+                    return all_are_here(counted, self.decoder.rows() - before);
                 }
                 Turn::Paused => {}
                 Turn::BatchFull => self.push_pending(sink).await?,
@@ -199,7 +200,7 @@ impl Reader<'_> {
     }
 
     /// Decodes what arrives, up to a full batch or a large row.
-    async fn next(&mut self, rows: &mut CopyOut<'_>) -> Result<Turn> {
+    async fn next(&mut self, rows: &mut RowStream<'_>) -> Result<Turn> {
         let (cancel, silence) = (self.request.cancel, self.silence);
         let turn = tokio::time::timeout(silence, poll_fn(|context| self.turn(rows, context)));
         match unless_cancelled(cancel, async { Ok(turn.await) }).await? {
@@ -212,7 +213,7 @@ impl Reader<'_> {
     }
 
     /// Decodes slices as long as they are there.
-    fn turn(&mut self, rows: &mut CopyOut<'_>, context: &mut Context<'_>) -> Poll<Result<Turn>> {
+    fn turn(&mut self, rows: &mut RowStream<'_>, context: &mut Context<'_>) -> Poll<Result<Turn>> {
         for _ in 0..SLICES_PER_TURN {
             let decoded = self.decoder.rows();
             let (used, progress) = self.decoder.feed_messages(rows.messages())?;
@@ -224,11 +225,8 @@ impl Reader<'_> {
             if self.bytes - self.told >= RECEIVED_AT_ONCE {
                 return Poll::Ready(Ok(Turn::Paused));
             }
-            let slice = match ready!(rows.poll_slice(context)) {
-                None => return Poll::Ready(Ok(Turn::End)),
-                Some(slice) => slice.map_err(errors::in_use(&self.doing))?,
-            };
-            let slice = match slice {
+            let slice = match ready!(rows.poll_slice(context)).map_err(errors::in_use(&self.doing))? {
+                Slice::End(counted) => return Poll::Ready(Ok(Turn::End(counted))),
                 Slice::Bytes(slice) => slice,
                 Slice::LargeBegins(bytes) => return Poll::Ready(Ok(Turn::Large(bytes))),
                 Slice::LargeEnded => return Poll::Ready(Ok(Turn::BatchFull)),
@@ -246,23 +244,33 @@ impl Reader<'_> {
     }
 
     /// Lets a row pass that cannot be decoded, to name it.
-    async fn too_large(&self, rows: &mut CopyOut<'_>) -> Result<Failure> {
+    async fn too_large(&self, rows: &mut RowStream<'_>) -> Result<Failure> {
         let mut row = self.decoder.oversized();
         let pass = poll_fn(|context| {
             loop {
                 match ready!(rows.poll_slice(context)) {
-                    Some(Ok(Slice::Bytes(slice))) => {
+                    Ok(Slice::Bytes(slice)) => {
                         row.feed(slice);
                         let used = slice.len();
                         rows.used(used);
                     }
-                    Some(Err(error)) => return Poll::Ready(Err(errors::in_use(&self.doing)(error))),
-                    None | Some(Ok(_)) => return Poll::Ready(Ok(())),
+                    Err(error) => return Poll::Ready(Err(errors::in_use(&self.doing)(error))),
+                    Ok(_) => return Poll::Ready(Ok(())),
                 }
             }
         });
         unless_cancelled(self.request.cancel, pass).await?;
         Ok(self.decoder.oversized_failure(&row))
+    }
+}
+
+fn all_are_here(counted: u64, read: u64) -> Result<()> {
+    match counted == read {
+        true => Ok(()),
+        false => Err(Failure::new(
+            Code::RowsUnproven,
+            format!("the server sent {counted} rows by its own count, and {read} were read"),
+        )),
     }
 }
 

@@ -6,6 +6,8 @@ use sqlextract_model::{Code, Failure, Result};
 use sqlextract_source::{PostgresSource, RowSink, SourceSettings};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{Collected, Reading, Scratch, execute, inspect, settings};
@@ -227,5 +229,70 @@ async fn no_more_connections_are_open_than_allowed() {
     assert_eq!(counts, (100_000, 0, 66_666, 0, 40_000));
     // A connection that was just closed may be counted for a moment longer.
     assert!((1..=3).contains(&most), "{most}");
+    scratch.remove().await;
+}
+
+/// A way to the server on which one message out of those with these bytes is lost, by its port.
+async fn way_that_loses(server: String, marked: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(async move {
+                let (mut from_client, mut to_client) = client.split();
+                let (mut from_server, mut to_server) = server.split();
+                let back = async {
+                    let mut lost = false;
+                    // Every message has a tag and the length of what follows the tag.
+                    while let Ok(tag) = from_server.read_u8().await {
+                        let length = from_server.read_u32().await.unwrap();
+                        let mut body = vec![0; length as usize - 4];
+                        from_server.read_exact(&mut body).await.unwrap();
+                        if !lost && body.windows(marked.len()).any(|bytes| bytes == marked) {
+                            lost = true;
+                            continue;
+                        }
+                        let message = [&[tag], length.to_be_bytes().as_slice(), &body].concat();
+                        if to_client.write_all(&message).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = back => {}
+                    _ = tokio::io::copy(&mut from_client, &mut to_server) => {}
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_row_that_is_lost_on_the_way_is_noticed() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .execute("CREATE TABLE t AS SELECT i AS id, 'row number ' || i AS x FROM generate_series(1, 2000) i")
+        .await;
+    let (credentials, address) = scratch
+        .url()
+        .rsplit_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let (host, database) = address.split_once('/').unwrap();
+    for (marked, lost) in [(&b"row number 1234"[..], true), (b"row number 2001", false)] {
+        let port = way_that_loses(host.to_owned(), marked).await;
+        let url = format!("{credentials}@127.0.0.1:{port}/{database}?sslmode=disable");
+        let source = PostgresSource::open(settings(url)).await.unwrap();
+        let facts = inspect(&source, "t").await;
+        let mut collected = Collected::default();
+        let read = Reading::all(&facts).push_to(&source, &mut collected).await;
+        match lost {
+            true => assert_eq!(read.unwrap_err().code, Code::RowsUnproven),
+            false => assert_eq!(read.unwrap().rows, 2000),
+        }
+    }
     scratch.remove().await;
 }

@@ -1,7 +1,7 @@
 //! The server's messages in the bytes of a connection. Pure and synchronous.
 //!
-//! A message is a tag, its length in four bytes, and a body. The body of a message with a COPY's rows is handed out where
-//! it lies, in slices of any size; every other message is small, and is handed out whole.
+//! A message is a tag, its length in four bytes, and a body. The body of a row's message is handed out where it lies, in
+//! slices of any size; every other message is small, and is handed out whole.
 
 use std::io;
 
@@ -10,15 +10,15 @@ use postgres_protocol::message::backend::{Header, Message};
 
 /// One read of the socket takes up to so many bytes.
 const READ_BYTES: usize = 128 << 10;
-/// Of a message that is not of a COPY's rows.
+/// Of a message that is handed out whole.
 const LARGEST_MESSAGE_BYTES: usize = 16 << 20;
 const HEADER_BYTES: usize = 5;
-const COPY_DATA: u8 = b'd';
+const DATA_ROW: u8 = b'D';
 
 /// What the bytes begin with.
 pub(crate) enum Frame {
-    /// A message with rows of a COPY, whose body has so many bytes: see [`Frames::rows`].
-    Rows(usize),
+    /// A row's message, whose body has so many bytes: see [`Frames::rows`].
+    Row(usize),
     Message(Message),
     /// Nothing whole: more must be received.
     Incomplete,
@@ -29,7 +29,7 @@ pub(crate) struct Frames {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// What is to come of the message with rows that was begun.
+    /// What is to come of the row's message that was begun.
     rows_left: usize,
 }
 
@@ -62,12 +62,12 @@ impl Frames {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
-    /// Whether a message with rows has not been used up.
+    /// Whether a row's message has not been used up.
     pub(crate) fn within_rows(&self) -> bool {
         self.rows_left > 0
     }
 
-    /// What is here of the message with rows that was begun.
+    /// What is here of the row's message that was begun.
     pub(crate) fn rows(&self) -> &[u8] {
         let here = self.rows_left.min(self.end - self.start);
         &self.bytes[self.start..self.start + here]
@@ -95,16 +95,23 @@ impl Frames {
 
     /// The next message, once all of the last one is used.
     pub(crate) fn next(&mut self) -> io::Result<Frame> {
+        if let Some(header) = Header::parse(&self.bytes[self.start..self.end])?
+            && header.tag() == DATA_ROW
+        {
+            self.start += HEADER_BYTES;
+            self.rows_left = body_bytes(header);
+            return Ok(Frame::Row(self.rows_left));
+        }
+        Ok(self.next_whole()?.map_or(Frame::Incomplete, Frame::Message))
+    }
+
+    /// [`Frames::next`] where rows are small as well. `None` until a message is whole.
+    pub(crate) fn next_whole(&mut self) -> io::Result<Option<Message>> {
         let received = &self.bytes[self.start..self.end];
         let Some(header) = Header::parse(received)? else {
-            return Ok(Frame::Incomplete);
+            return Ok(None);
         };
-        let body = usize::try_from(header.len()).unwrap_or(0).saturating_sub(4);
-        if header.tag() == COPY_DATA {
-            self.start += HEADER_BYTES;
-            self.rows_left = body;
-            return Ok(Frame::Rows(body));
-        }
+        let body = body_bytes(header);
         if body > LARGEST_MESSAGE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -112,12 +119,16 @@ impl Frames {
             ));
         }
         let Some(whole) = received.get(..HEADER_BYTES + body) else {
-            return Ok(Frame::Incomplete);
+            return Ok(None);
         };
         let message = Message::parse(&mut BytesMut::from(whole))?;
         self.start += HEADER_BYTES + body;
-        Ok(message.map_or(Frame::Incomplete, Frame::Message))
+        Ok(message)
     }
+}
+
+fn body_bytes(header: Header) -> usize {
+    usize::try_from(header.len()).unwrap_or(0).saturating_sub(4)
 }
 
 #[cfg(test)]
@@ -141,7 +152,7 @@ mod tests {
             let bodies: Vec<Vec<u8>> = sizes.iter().map(|size| (0..*size).map(|i| i as u8).collect()).collect();
             let mut bytes = Vec::new();
             for body in &bodies {
-                bytes.extend(message(b'd', body));
+                bytes.extend(message(b'D', body));
                 bytes.extend(message(b'N', b"SNOTICE\0\0"));
             }
             prop_assert_eq!(split_messages(&bytes, slice), (bodies.clone(), bodies.len()));

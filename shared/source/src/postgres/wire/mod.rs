@@ -1,11 +1,12 @@
 //! Our own connection to PostgreSQL, for reading rows.
 //!
-//! The driver reads 8 KiB at a time, makes a value of every row's message, and buffers a row whole. Here a COPY's bytes go
-//! from the buffer of the socket to the decoder where they lie, and the length of a row is known before its bytes are
-//! taken. Messages other than rows are `postgres-protocol`'s. A connection that has seen an error is not used again.
+//! The driver reads 8 KiB at a time, makes a value of every row's message, and buffers a row whole. Here a row's bytes go
+//! from the buffer of the socket to the decoder where they lie, and its length is known before its bytes are taken.
+//! Rows come as a statement's answer and not by COPY: for that the server works less, and each column has the format that
+//! costs it least. Messages other than rows are `postgres-protocol`'s. A connection that has seen an error is not used again.
 
-mod copy_out;
 mod frames;
+mod row_stream;
 mod start;
 
 use std::io;
@@ -18,8 +19,8 @@ use postgres_protocol::message::backend::{DataRowBody, Message, RowDescriptionBo
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-pub(crate) use copy_out::{CopyOut, Slice};
 pub(crate) use frames::{Frame, Frames};
+pub(crate) use row_stream::{Format, RowStream, Slice};
 pub(crate) use start::Endpoint;
 
 use super::describe::Described;
@@ -99,10 +100,9 @@ impl Connection {
 
     fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, DatabaseError>> {
         loop {
-            match self.frames.next()? {
-                Frame::Incomplete => ready!(self.poll_receive(context))?,
-                Frame::Rows(_) => return Poll::Ready(Err(unexpected("outside of a COPY"))),
-                Frame::Message(message) => {
+            match self.frames.next_whole()? {
+                None => ready!(self.poll_receive(context))?,
+                Some(message) => {
                     if let Some(answer) = answer(message) {
                         return Poll::Ready(answer);
                     }

@@ -8,7 +8,7 @@ use arrow::datatypes::{Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
 use sqlextract_model::{ChunkType, Wire};
 
 use super::misfit::{Misfit, exactly};
-use super::numeric::{Excess, Numeric};
+use super::numeric::{self, Excess, Scale};
 use crate::decimals::Decimals;
 
 const OUT_OF_RANGE: Misfit = Misfit::Value("the number is beyond the range of the chunk's type");
@@ -108,27 +108,14 @@ impl NumberCells {
         Ok(())
     }
 
-    pub(crate) fn append_numeric(
-        &mut self,
-        numeric: Numeric<'_>,
-        excess: Excess,
-        scratch: &mut String,
-    ) -> Result<(), Misfit> {
-        match self {
-            Self::Float64(cells) => cells.append_value(numeric.float(scratch)?),
-            Self::Decimal {
-                precision,
-                scale,
-                cells,
-            } => {
-                cells.append_value(numeric.scaled(*precision, *scale, excess)?);
-            }
-            whole => {
-                let value = numeric.scaled(38, 0, excess)?;
-                whole.append_integer(value.try_into().map_err(|_| OUT_OF_RANGE)?)?;
-            }
+    /// A numeric in a chunk type that is no decimal.
+    pub(crate) fn append_numeric(&mut self, text: &[u8], excess: Excess) -> Result<(), Misfit> {
+        if let Self::Float64(cells) = self {
+            cells.append_value(numeric::float(text)?);
+            return Ok(());
         }
-        Ok(())
+        let whole = Scale::new(38, 0, excess).ok_or(OUT_OF_RANGE)?.read(text)?;
+        self.append_integer(whole.try_into().map_err(|_| OUT_OF_RANGE)?)
     }
 
     pub(crate) fn append_null(&mut self) {

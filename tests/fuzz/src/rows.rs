@@ -1,33 +1,32 @@
-//! The decoder of PostgreSQL's binary COPY format, and the framing that it comes in.
+//! The decoder of PostgreSQL's rows, and the framing that they come in.
 
 use arrow::record_batch::RecordBatch;
 use sqlextract_model::{Cast, ChunkType, ColumnMapping, Lossy, Result, TimestampUnit, Wire};
 use sqlextract_source::ReadLimits;
-use sqlextract_source::fuzzing::{decode_copy_bytes, split_messages};
+use sqlextract_source::fuzzing::{decode_row_bytes, split_messages};
 
-const HEAD: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const MOST_COLUMNS: usize = 8;
 
 /// Decodes what follows four bytes of choices and a byte for each column:
 ///
-/// - number of columns (low bits), whether COPY's head is put in front (highest bit);
+/// - number of columns;
 /// - size of the slices that the stream is fed in;
 /// - rows of a record batch;
 /// - largest row, in units of 16 bytes;
 /// - per column its form, and what becomes of values that do not fit (two highest bits).
 ///
-/// The stream is decoded a second time in one piece: slices make no difference. Nor do they to the messages that the
-/// stream is taken for.
+/// The rows are decoded a second time in one piece: slices make no difference. Nor do they to the messages that the
+/// bytes are taken for.
 ///
 /// # Panics
 ///
 /// Where the decoder breaks a promise.
-pub fn copy_stream(input: &[u8]) {
-    let Some(([shape, slice, rows, row], rest)) = input.split_first_chunk::<4>() else {
+pub fn rows(input: &[u8]) {
+    let Some(([count, slice, rows, row], rest)) = input.split_first_chunk::<4>() else {
         return;
     };
-    let count = usize::from(shape & 0x7f) % MOST_COLUMNS + 1;
-    let Some((choices, stream)) = rest.split_at_checked(count) else {
+    let count = usize::from(*count) % MOST_COLUMNS + 1;
+    let Some((choices, bytes)) = rest.split_at_checked(count) else {
         return;
     };
     let columns: Vec<ColumnMapping> = choices
@@ -42,14 +41,12 @@ pub fn copy_stream(input: &[u8]) {
         alone_bytes: row_bytes,
         row_bytes,
     };
-    let mut bytes = if shape & 0x80 != 0 { HEAD.to_vec() } else { Vec::new() };
-    bytes.extend_from_slice(stream);
-    let sliced = decode_copy_bytes(&columns, &bytes, usize::from(*slice) + 1, limits);
-    let whole = decode_copy_bytes(&columns, &bytes, usize::MAX, limits);
-    holds(&columns, &bytes, limits, &sliced, &whole);
-    let messages = split_messages(stream, usize::from(*slice) + 1);
+    let sliced = decode_row_bytes(&columns, bytes, usize::from(*slice) + 1, limits);
+    let whole = decode_row_bytes(&columns, bytes, usize::MAX, limits);
+    holds(&columns, bytes, limits, &sliced, &whole);
+    let messages = split_messages(bytes, usize::from(*slice) + 1);
     assert!(
-        messages == split_messages(stream, usize::MAX),
+        messages == split_messages(bytes, usize::MAX),
         "slices made a difference to messages"
     );
 }
@@ -75,7 +72,7 @@ fn holds(
             let rows: usize = whole.iter().map(RecordBatch::num_rows).sum();
             assert!(
                 rows * (2 + 4 * columns.len()) <= bytes.len(),
-                "more rows than the stream can hold"
+                "more rows than the bytes can hold"
             );
         }
         (Err(sliced), Err(whole)) => assert_eq!(sliced.code, whole.code, "{sliced} and {whole}"),

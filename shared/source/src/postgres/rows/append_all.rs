@@ -5,7 +5,6 @@ use arrow::array::builder::PrimitiveBuilder;
 
 use super::column::{Cells, Column};
 use super::misfit::{Misfit, exactly};
-use super::numeric::Numeric;
 use super::temporal;
 use crate::decimals::Decimals;
 use crate::places::{Places, ROWS_AT_ONCE};
@@ -17,7 +16,6 @@ impl Column {
     /// Appends values as [`Column::append`] and [`Column::append_null`] do. Where one is refused, answers with its place;
     /// the column is of no use then.
     pub(super) fn append_all(&mut self, values: Places<'_>) -> Result<(), Refused> {
-        let excess = self.excess;
         let misfit_is_null = self.misfit_is_null;
         match &mut self.cells {
             Cells::Int16(cells) => fill_exact(cells, values, false, |bytes| Ok(i16::from_be_bytes(bytes))),
@@ -27,20 +25,11 @@ impl Column {
             Cells::Float64(cells) => fill_exact(cells, values, false, |bytes| Ok(f64::from_be_bytes(bytes))),
             Cells::Date(cells) => fill_exact(cells, values, misfit_is_null, temporal::date),
             Cells::Microseconds(cells) => fill_exact(cells, values, misfit_is_null, temporal::timestamp),
-            Cells::Decimal {
-                precision,
-                scale,
-                cells,
-            } => {
-                let (precision, scale) = (*precision, *scale);
-                match cells {
-                    Decimals::Short(cells) => fill(cells, values, misfit_is_null, |bytes| {
-                        Numeric::parse(bytes)?.scaled_short(precision, scale, excess)
-                    }),
-                    Decimals::Long(cells) => fill(cells, values, misfit_is_null, |bytes| {
-                        Numeric::parse(bytes)?.scaled(precision, scale, excess)
-                    }),
-                }
+            Cells::Decimal(scale, Decimals::Short(cells)) => {
+                fill(cells, values, misfit_is_null, |text| scale.read_short(text))
+            }
+            Cells::Decimal(scale, Decimals::Long(cells)) => {
+                fill(cells, values, misfit_is_null, |text| scale.read(text))
             }
             Cells::Text(texts) if !misfit_is_null => {
                 let refused = Misfit::Value("the bytes are no UTF-8");

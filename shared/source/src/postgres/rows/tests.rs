@@ -5,9 +5,9 @@ use sqlextract_model::{
     Cast, ChunkType, Code, ColumnMapping, KeyColumn, KeyKind, Lossy, TableName, TimestampUnit, Wire,
 };
 
-use super::{CopyDecoder, Progress};
+use super::{Progress, RowDecoder};
 use crate::ReadLimits;
-use crate::fuzzing::{decode_copy_bytes, decode_copy_messages};
+use crate::fuzzing::{decode_row_bytes, decode_row_messages};
 use crate::places::ROWS_AT_ONCE;
 
 const LIMITS: ReadLimits = ReadLimits {
@@ -89,13 +89,13 @@ fn field(column: &ColumnMapping, seed: u64) -> Vec<u8> {
     let small = (seed % 30_000) as i64;
     match &column.wire {
         _ if column.chunk == ChunkType::Text => format!("[{seed}]").into_bytes(),
-        Wire::Bool => vec![(seed % 2) as u8],
+        Wire::Bool => vec![if seed.is_multiple_of(2) { b'f' } else { b't' }],
         Wire::Int { bytes: 2 } => (small as i16).to_be_bytes().to_vec(),
         Wire::Int { bytes: 4 } | Wire::Unsigned { .. } | Wire::Date => (small as i32).to_be_bytes().to_vec(),
         Wire::Float { bytes: 4 } => (seed as f32).to_be_bytes().to_vec(),
         Wire::Float { .. } => (seed as f64).to_be_bytes().to_vec(),
-        // One group of weight -1 would not fit every chunk type; zero fits all.
-        Wire::Decimal => vec![0; 8],
+        // One is too large for decimals that have no digit before their point.
+        Wire::Decimal => format!("{}.{}", 0, "0".repeat((seed % 9) as usize + 1)).into_bytes(),
         Wire::Text | Wire::Json | Wire::Bytes => format!("[{seed}]").into_bytes(),
         Wire::Jsonb => format!("\u{1}[{seed}]").into_bytes(),
         Wire::Uuid => u128::from(seed).to_be_bytes().to_vec(),
@@ -104,20 +104,20 @@ fn field(column: &ColumnMapping, seed: u64) -> Vec<u8> {
 }
 
 fn stream(rows: &[Row]) -> Vec<u8> {
-    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-    for row in rows {
-        bytes.extend((row.len() as i16).to_be_bytes());
-        for value in row {
-            bytes.extend(value.as_ref().map_or(-1, |v| v.len() as i32).to_be_bytes());
-            bytes.extend(value.iter().flatten());
-        }
+    rows.iter().flat_map(body).collect()
+}
+
+fn body(row: &Row) -> Vec<u8> {
+    let mut bytes = (row.len() as i16).to_be_bytes().to_vec();
+    for value in row {
+        bytes.extend(value.as_ref().map_or(-1, |v| v.len() as i32).to_be_bytes());
+        bytes.extend(value.iter().flatten());
     }
-    bytes.extend((-1i16).to_be_bytes());
     bytes
 }
 
-/// As the server sends them: a message a row, the first with the stream's head, the trailer in one of its own. Notices
-/// come at first only, so that strips of all lengths follow.
+/// As the server sends them: a message a row, and others around them. Notices come at first only, so that strips of all
+/// lengths follow.
 fn messages(rows: &[Row]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut send = |tag: u8, body: &[u8]| {
@@ -125,16 +125,16 @@ fn messages(rows: &[Row]) -> Vec<u8> {
         bytes.extend((body.len() as u32 + 4).to_be_bytes());
         bytes.extend(body);
     };
-    let head = stream(&[]).len() - 2;
+    send(b'1', b"");
+    send(b'2', b"");
     for (i, row) in rows.iter().enumerate() {
-        let alone = stream(std::slice::from_ref(row));
-        send(b'd', &alone[if i == 0 { 0 } else { head }..alone.len() - 2]);
+        send(b'D', &body(row));
         if i % 3 == 2 && i < ROWS_AT_ONCE {
             send(b'N', b"SNOTICE\0\0");
         }
     }
-    send(b'd', &stream(&[])[if rows.is_empty() { 0 } else { head }..]);
-    send(b'c', b"");
+    send(b'C', format!("SELECT {}\0", rows.len()).as_bytes());
+    send(b'Z', b"T");
     bytes
 }
 
@@ -151,7 +151,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 }
 
 fn decode(columns: &[ColumnMapping], rows: &[Row]) -> sqlextract_model::Result<arrow::record_batch::RecordBatch> {
-    decode_copy_bytes(columns, &stream(rows), usize::MAX, LIMITS).map(|batches| batches[0].clone())
+    decode_row_bytes(columns, &stream(rows), usize::MAX, LIMITS).map(|batches| batches[0].clone())
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn rows_of_several_strips_are_what_they_are_one_by_one() {
             .collect::<Row>()
     };
     let rows: Vec<Row> = (0..3 * ROWS_AT_ONCE + 1).map(row).collect();
-    let one_by_one = decode_copy_bytes(&columns(), &stream(&rows), usize::MAX, LIMITS).unwrap();
-    let at_once = decode_copy_messages(&columns(), &messages(&rows), usize::MAX, LIMITS).unwrap();
+    let one_by_one = decode_row_bytes(&columns(), &stream(&rows), usize::MAX, LIMITS).unwrap();
+    let at_once = decode_row_messages(&columns(), &messages(&rows), usize::MAX, LIMITS).unwrap();
     let whole = |batches| arrow::compute::concat_batches(&one_by_one[0].schema(), batches).unwrap();
     assert_eq!(whole(&one_by_one).num_rows(), rows.len());
     assert_eq!(whole(&one_by_one), whole(&at_once));
@@ -176,10 +176,10 @@ fn rows_of_several_strips_are_what_they_are_one_by_one() {
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..2000), slice in 1usize..500) {
-        let _ = decode_copy_bytes(&columns(), &bytes, slice, LIMITS);
-        let mut behind_a_head = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-        behind_a_head.extend(&bytes);
-        let _ = decode_copy_bytes(&columns(), &behind_a_head, slice, LIMITS);
+        let _ = decode_row_bytes(&columns(), &bytes, slice, LIMITS);
+        let mut of_a_row = (columns().len() as i16).to_be_bytes().to_vec();
+        of_a_row.extend(&bytes);
+        let _ = decode_row_bytes(&columns(), &of_a_row, slice, LIMITS);
     }
 
     #[test]
@@ -189,15 +189,20 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         slice in 1usize..3000,
     ) {
-        let whole = stream(&rows);
-        let cut = &whole[..cut.index(whole.len())];
-        prop_assert!(decode_copy_bytes(&columns(), cut, slice, LIMITS).is_err(), "a cut stream must not pass");
-        let mut bytes = whole;
-        for (at, byte) in damage {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
+        let mut bytes = stream(&rows);
+        if !bytes.is_empty() {
+            let at = cut.index(bytes.len());
+            let ends: Vec<usize> = (0..rows.len()).map(|n| stream(&rows[..n]).len()).collect();
+            let cut = decode_row_bytes(&columns(), &bytes[..at], slice, LIMITS);
+            prop_assert_eq!(cut.is_ok(), ends.contains(&at), "what is cut within a row must not pass");
         }
-        let _ = decode_copy_bytes(&columns(), &bytes, slice, LIMITS);
+        for (at, byte) in damage {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        let _ = decode_row_bytes(&columns(), &bytes, slice, LIMITS);
     }
 
     #[test]
@@ -212,9 +217,9 @@ proptest! {
             alone_bytes: alone,
             ..LIMITS
         };
-        let one_by_one = decode_copy_bytes(&columns(), &stream(&rows), usize::MAX, limits).unwrap();
+        let one_by_one = decode_row_bytes(&columns(), &stream(&rows), usize::MAX, limits).unwrap();
         for slice in [slice, usize::MAX] {
-            let at_once = decode_copy_messages(&columns(), &messages(&rows), slice, limits).unwrap();
+            let at_once = decode_row_messages(&columns(), &messages(&rows), slice, limits).unwrap();
             prop_assert!(at_once.iter().all(|batch| batch.num_rows() <= most_rows));
             let schema = one_by_one.first().map(|batch| batch.schema());
             if let Some(schema) = schema {
@@ -237,16 +242,16 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        let at_once = decode_copy_messages(&columns(), &bytes, usize::MAX, LIMITS);
-        let sliced = decode_copy_messages(&columns(), &bytes, slice, LIMITS);
+        let at_once = decode_row_messages(&columns(), &bytes, usize::MAX, LIMITS);
+        let sliced = decode_row_messages(&columns(), &bytes, slice, LIMITS);
         prop_assert_eq!(at_once.is_ok(), sliced.is_ok());
     }
 
     #[test]
     fn slices_make_no_difference(rows in rows(), slice in 1usize..200) {
         let bytes = stream(&rows);
-        let whole = decode_copy_bytes(&columns(), &bytes, usize::MAX, LIMITS).unwrap();
-        let sliced = decode_copy_bytes(&columns(), &bytes, slice, LIMITS).unwrap();
+        let whole = decode_row_bytes(&columns(), &bytes, usize::MAX, LIMITS).unwrap();
+        let sliced = decode_row_bytes(&columns(), &bytes, slice, LIMITS).unwrap();
         prop_assert_eq!(&whole, &sliced);
         prop_assert_eq!(whole.iter().map(|b| b.num_rows()).sum::<usize>(), rows.len());
         for (batch, row) in whole.iter().flat_map(|b| (0..b.num_rows()).map(move |i| (b, i))).zip(&rows) {
@@ -276,14 +281,9 @@ fn values_arrive_as_the_types_of_their_chunks() {
         column("f", Wire::Float { bytes: 8 }, ChunkType::Float64),
         column("o", Wire::Unsigned { bytes: 4 }, ChunkType::Int64),
     ];
-    // -1234.56: groups 1234 and 5600, weight 0.
-    let numeric: Vec<u8> = [2u16, 0, 0x4000, 2, 1234, 5600]
-        .iter()
-        .flat_map(|v| v.to_be_bytes())
-        .collect();
     let row: Row = [
         (-5i32).to_be_bytes().to_vec(),
-        numeric,
+        b"-1234.56".to_vec(),
         (0..16).collect(),
         b"\x01{\"a\": 1}".to_vec(),
         0i64.to_be_bytes().to_vec(),
@@ -333,7 +333,7 @@ fn keyed(value: ColumnMapping) -> Vec<ColumnMapping> {
 
 fn first_failure(columns: &[ColumnMapping], value: &[u8], slice: usize) -> sqlextract_model::Failure {
     let row: Row = vec![Some(value.to_vec()), Some(77i64.to_be_bytes().to_vec())];
-    let mut decoder = CopyDecoder::new(&TableName::new("public", "t"), columns, &key(), LIMITS).unwrap();
+    let mut decoder = RowDecoder::new(&TableName::new("public", "t"), columns, &key(), LIMITS).unwrap();
     for mut part in stream(&[row]).chunks(slice) {
         match decoder.feed(&mut part) {
             Ok(progress) => assert_eq!(progress, Progress::MoreInput),
@@ -363,10 +363,8 @@ fn a_row_over_the_limit_is_refused_before_it_is_gathered() {
     assert_eq!(failure.code, Code::ValueTooLarge);
     assert_eq!(failure.row.as_deref(), Some("id=77"));
     // The length alone is enough: nothing of a value that claims 2 GB needs to arrive.
-    let mut decoder = CopyDecoder::new(&TableName::new("public", "t"), &columns, &key(), LIMITS).unwrap();
-    let mut head = stream(&[]);
-    head.truncate(19);
-    head.extend([0, 2, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let mut decoder = RowDecoder::new(&TableName::new("public", "t"), &columns, &key(), LIMITS).unwrap();
+    let head = [0, 2, 0x7F, 0xFF, 0xFF, 0xFF];
     assert_eq!(
         decoder.feed(&mut head.as_slice()).unwrap_err().code,
         Code::ValueTooLarge
@@ -394,7 +392,7 @@ fn batches_end_with_their_limits() {
     let row = |i: i64| vec![Some(i.to_be_bytes().to_vec()), Some(vec![b'x'; 100])];
     let bytes = stream(&(0..1000).map(row).collect::<Vec<Row>>());
     let sizes = |limits| -> Vec<usize> {
-        let batches = decode_copy_bytes(&columns, &bytes, 64, limits).unwrap();
+        let batches = decode_row_bytes(&columns, &bytes, 64, limits).unwrap();
         batches.iter().map(|b| b.num_rows()).collect()
     };
     assert_eq!(
@@ -417,27 +415,26 @@ fn batches_end_with_their_limits() {
 #[test]
 fn what_no_plan_has_is_refused_before_the_first_row() {
     let columns = [column("c", Wire::Date, ChunkType::Int32)];
-    let failure = decode_copy_bytes(&columns, &[], 1, LIMITS).unwrap_err();
+    let failure = decode_row_bytes(&columns, &[], 1, LIMITS).unwrap_err();
     assert_eq!((failure.code, failure.column.as_deref()), (Code::Defect, Some("c")));
 }
 
 #[test]
-fn streams_that_are_no_copy_are_refused() {
+fn rows_that_are_damaged_are_refused() {
     let columns = [column("id", Wire::Int { bytes: 8 }, ChunkType::Int64)];
     let whole = stream(&[vec![Some(1i64.to_be_bytes().to_vec())]]);
-    let damaged: [(&str, Damage); 6] = [
-        ("signature", Box::new(|b| b[0] = b'X')),
-        ("critical flag", Box::new(|b| b[11] = 1)),
-        ("count of fields", Box::new(|b| b[20] = 2)),
-        ("length of a field", Box::new(|b| b[24] = 7)),
-        ("no trailer", Box::new(|b| b.truncate(b.len() - 2))),
-        ("bytes behind the trailer", Box::new(|b| b.push(0))),
+    let damaged: [(&str, Damage); 5] = [
+        ("more fields", Box::new(|b| b[1] = 2)),
+        ("a negative number of fields", Box::new(|b| b[0] = 0xFF)),
+        ("length of a field", Box::new(|b| b[5] = 7)),
+        ("an end within a value", Box::new(|b| b.truncate(b.len() - 2))),
+        ("an end within a row's head", Box::new(|b| b.push(0))),
     ];
-    assert!(decode_copy_bytes(&columns, &whole, 5, LIMITS).is_ok());
+    assert!(decode_row_bytes(&columns, &whole, 5, LIMITS).is_ok());
     for (what, damage) in damaged {
         let mut bytes = whole.clone();
         damage(&mut bytes);
-        let failure = decode_copy_bytes(&columns, &bytes, 5, LIMITS).expect_err(what);
+        let failure = decode_row_bytes(&columns, &bytes, 5, LIMITS).expect_err(what);
         assert_eq!(failure.code, Code::SourceProtocol, "{what}");
     }
 }

@@ -4,14 +4,14 @@ use arrow::util::display::array_value_to_string;
 use sqlextract_model::{ChunkType, Code, Failure};
 
 use super::column::Column;
-use super::decoder::CopyDecoder;
+use super::decoder::RowDecoder;
 use super::misfit::Misfit;
 use super::oversized::Oversized;
 
 /// Characters of a key's value in an error.
 const SHOWN_KEY: usize = 80;
 
-impl CopyDecoder {
+impl RowDecoder {
     pub(super) fn malformed(&self, reason: &str) -> Failure {
         Failure::new(Code::SourceProtocol, format!("{}: {reason}", self.table)).table(&self.table)
     }

@@ -6,14 +6,14 @@ const LENGTH_BYTES: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Bytes to pass over: a head, or a value.
+    /// Bytes to pass over: the number of fields, or a value.
     Pass(usize),
     /// Bytes of a value to keep.
     Keep(usize),
     Length,
 }
 
-/// Takes the bytes of one row of a COPY in slices of any size.
+/// Takes the bytes of one row in slices of any size.
 #[derive(Debug)]
 pub(crate) struct Oversized {
     state: State,
@@ -26,7 +26,7 @@ pub(crate) struct Oversized {
 }
 
 impl Oversized {
-    /// `before` is what comes before the first field: the number of fields, and the stream's head with the first row.
+    /// `before` is what comes before the first field.
     pub(crate) fn new(before: usize) -> Self {
         Self {
             state: State::Pass(before),

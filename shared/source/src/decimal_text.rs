@@ -1,8 +1,8 @@
-//! Decimals from the server's text, exactly.
+//! Decimals from a server's text, exactly.
 
 /// Why a text has no value at the scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(crate) enum Misfit {
     /// Not the text of a decimal.
     NotDecimal,
     /// Digits other than zero behind the scale.
@@ -12,7 +12,7 @@ pub(super) enum Misfit {
 }
 
 /// The unscaled value of `text` at `scale`: `-1.50` at 3 is -1500. `round` rounds what is behind the scale half to even.
-pub(super) fn parse(text: &[u8], scale: u32, round: bool) -> Result<i128, Misfit> {
+pub(crate) fn parse(text: &[u8], scale: u32, round: bool) -> Result<i128, Misfit> {
     let (negative, digits) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
         Some((b'+', rest)) => (false, rest),
@@ -45,6 +45,36 @@ pub(super) fn parse(text: &[u8], scale: u32, round: bool) -> Result<i128, Misfit
         value = value.checked_add(carry(dropped, value, round)?).ok_or(Misfit::Size)?;
     }
     Ok(if negative { -value } else { value })
+}
+
+/// [`parse`] for what nearly all texts are: no more than 18 digits, of which as many as the scale has are behind the point.
+/// `None` for every other text.
+pub(crate) fn parse_short(text: &[u8], scale: usize) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, text),
+    };
+    let (whole, fraction) = match scale {
+        0 => (digits, &[][..]),
+        _ => {
+            let (whole, rest) = digits.split_at_checked(digits.len().checked_sub(scale + 1)?)?;
+            let (b'.', fraction) = rest.split_first()? else {
+                return None;
+            };
+            (whole, fraction)
+        }
+    };
+    if whole.is_empty() || whole.len() + fraction.len() > 18 {
+        return None;
+    }
+    let mut value = 0_i64;
+    let mut largest = 0;
+    for byte in whole.iter().chain(fraction) {
+        let digit = byte.wrapping_sub(b'0');
+        largest = largest.max(digit);
+        value = value * 10 + i64::from(digit);
+    }
+    (largest <= 9).then_some(if negative { -value } else { value })
 }
 
 fn accumulated64(whole: &[u8], fraction: &[u8]) -> Result<i64, Misfit> {
@@ -145,6 +175,23 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..80), scale in 0_u32..=38) {
             let _ = parse(&bytes, scale, true);
+            if let Some(value) = parse_short(&bytes, scale as usize) {
+                prop_assert_eq!(parse(&bytes, scale, false), Ok(value.into()));
+            }
+        }
+
+        #[test]
+        fn a_short_text_is_what_a_long_one_is(text in "-?[0-9]{0,20}\\.?[0-9]{0,4}", scale in 0_u32..6) {
+            match parse_short(text.as_bytes(), scale as usize) {
+                Some(value) => prop_assert_eq!(parse(text.as_bytes(), scale, false), Ok(value.into())),
+                None => {
+                    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+                    let of_the_scale = text.len() > scale as usize
+                        && text.split_once('.').map_or(0, |(_, fraction)| fraction.len()) == scale as usize;
+                    let whole = text.trim_start_matches('-').split('.').next().is_some_and(|whole| !whole.is_empty());
+                    prop_assert!(digits > 18 || !of_the_scale || !whole || (scale == 0 && text.contains('.')), "{text}");
+                }
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! COPY's binary format, decoded straight into Arrow builders.
+//! A statement's rows, decoded straight into Arrow builders.
 
 mod append_all;
 mod column;
@@ -13,4 +13,4 @@ mod temporal;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decoder::{CopyDecoder, Progress};
+pub(crate) use decoder::{Progress, RowDecoder};

@@ -2,9 +2,9 @@
 
 use crate::places::{Places, ROWS_AT_ONCE};
 
-/// The tag of a message with rows, its length, and the number of fields.
+/// The tag of a row's message, its length, and the number of fields.
 const MESSAGE_HEAD: usize = 7;
-const COPY_DATA: u8 = b'd';
+const DATA_ROW: u8 = b'D';
 
 /// Where the fields of some rows are. Each row is a message.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Strip {
         let [tag, a, b, c, d, e, f] = *head;
         let body = (u32::from_be_bytes([a, b, c, d]) as usize).checked_sub(4)?;
         let fields = i16::from_be_bytes([e, f]);
-        if tag != COPY_DATA || body > row_bytes || usize::try_from(fields) != Ok(self.columns.len()) {
+        if tag != DATA_ROW || body > row_bytes || usize::try_from(fields) != Ok(self.columns.len()) {
             return None;
         }
         let end = from + MESSAGE_HEAD - 2 + body;

@@ -1,7 +1,7 @@
-//! The decoder of `COPY … TO STDOUT (FORMAT binary)`: bytes in slices of any size, Arrow record batches out.
+//! The decoder of a statement's rows: bytes in slices of any size, Arrow record batches out.
 //!
-//! Pure and synchronous. The stream is a head of 19 bytes (signature, flags, length of an extension), then rows (a
-//! count of fields in two bytes; per field its length in four, -1 for NULL, and its bytes), then the count -1.
+//! Pure and synchronous. A row is a count of fields in two bytes; then per field its length in four, -1 for NULL, and its
+//! bytes in the column's format.
 
 use std::sync::Arc;
 
@@ -14,9 +14,10 @@ use super::column::Column;
 use super::oversized::Oversized;
 use super::strip::{Most, Strip};
 use crate::ReadLimits;
+use crate::postgres::wire::Format;
 
-const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
-const HEAD_BYTES: usize = 19;
+/// The number of a row's fields.
+const COUNT_BYTES: usize = 2;
 /// Arrow's offsets are 31 bits: a batch with one more row than it should have must stay below.
 const LARGEST_BATCH_BYTES: usize = 512 << 20;
 const LARGEST_ROW_BYTES: usize = 1 << 30;
@@ -34,23 +35,19 @@ pub(crate) enum Progress {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Head,
-    /// Bytes of the head's extension, to be skipped.
-    Extension(usize),
     Row,
     Length(usize),
     Value {
         field: usize,
         bytes: usize,
     },
-    End,
-    /// An error ended the stream.
+    /// An error ended the rows.
     Failed,
 }
 
-/// Decodes the rows of one COPY after another into record batches of one schema.
+/// Decodes the rows of one statement after another into record batches of one schema.
 #[derive(Debug)]
-pub(crate) struct CopyDecoder {
+pub(crate) struct RowDecoder {
     pub(super) table: String,
     pub(super) mappings: Vec<ColumnMapping>,
     columns: Vec<Column>,
@@ -71,7 +68,7 @@ pub(crate) struct CopyDecoder {
     strip: Strip,
 }
 
-impl CopyDecoder {
+impl RowDecoder {
     pub(crate) fn new(
         table: &TableName,
         mappings: &[ColumnMapping],
@@ -101,7 +98,7 @@ impl CopyDecoder {
             },
             row_fixed_bytes: columns.iter().map(Column::fixed_bytes).sum(),
             columns,
-            state: State::Head,
+            state: State::Row,
             carry: Vec::new(),
             row_head: Vec::new(),
             row_bytes: 0,
@@ -112,23 +109,21 @@ impl CopyDecoder {
         })
     }
 
-    /// Rows decoded so far, over all streams.
+    /// The format in which the rows must come, column by column.
+    pub(crate) fn formats(&self) -> Vec<Format> {
+        self.columns.iter().map(Column::format).collect()
+    }
+
+    /// Rows decoded so far, of all statements.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Begins with the next stream. Rows of the last one that are not taken yet stay.
-    pub(crate) fn restart(&mut self) -> Result<()> {
-        self.finish_stream()?;
-        self.state = State::Head;
-        Ok(())
-    }
-
-    /// Fails unless the stream came to its own end.
-    pub(crate) fn finish_stream(&self) -> Result<()> {
+    /// Fails within a row.
+    pub(crate) fn finish_rows(&self) -> Result<()> {
         match self.state {
-            State::End => Ok(()),
-            _ => Err(self.malformed("the stream of rows ended before its trailer")),
+            State::Row if self.carry.is_empty() => Ok(()),
+            _ => Err(self.malformed("the rows ended within one")),
         }
     }
 
@@ -161,7 +156,7 @@ impl CopyDecoder {
     }
 
     /// Decodes messages of one row each from the front of what was received, column by column, as long as they are whole
-    /// and not large. Answers with the bytes that were used; the rest is for [`CopyDecoder::feed`].
+    /// and not large. Answers with the bytes that were used; the rest is for [`RowDecoder::feed`].
     pub(crate) fn feed_messages(&mut self, received: &[u8]) -> Result<(usize, Progress)> {
         if !matches!(self.state, State::Row) || !self.carry.is_empty() {
             return Ok((0, Progress::MoreInput));
@@ -223,24 +218,9 @@ impl CopyDecoder {
     fn advance<'a>(&mut self, input: &mut &'a [u8], row: &mut Option<&'a [u8]>) -> Result<Progress> {
         loop {
             match self.state {
-                State::Head => {
-                    let Some(head) = self.take::<HEAD_BYTES>(input) else {
-                        return Ok(Progress::MoreInput);
-                    };
-                    self.state = State::Extension(self.extension(&head)?);
-                }
-                State::Extension(0) => self.state = State::Row,
-                State::Extension(bytes) => {
-                    let skipped = bytes.min(input.len());
-                    if skipped == 0 {
-                        return Ok(Progress::MoreInput);
-                    }
-                    *input = &input[skipped..];
-                    self.state = State::Extension(bytes - skipped);
-                }
                 State::Row => {
                     let whole = self.carry.is_empty();
-                    let Some(count) = self.take::<2>(input) else {
+                    let Some(count) = self.take::<COUNT_BYTES>(input) else {
                         return Ok(Progress::MoreInput);
                     };
                     *row = whole.then_some(*input);
@@ -265,9 +245,7 @@ impl CopyDecoder {
                         return Ok(Progress::MoreInput);
                     }
                 }
-                State::End if input.is_empty() => return Ok(Progress::MoreInput),
-                State::End => return Err(self.malformed("the stream of rows goes on behind its trailer")),
-                State::Failed => return Err(self.malformed("the stream of rows has failed already")),
+                State::Failed => return Err(self.malformed("the rows have failed already")),
             }
         }
     }
@@ -378,27 +356,12 @@ impl CopyDecoder {
         taken
     }
 
-    fn extension(&self, head: &[u8; HEAD_BYTES]) -> Result<usize> {
-        let (signature, rest) = head.split_at(SIGNATURE.len());
-        if signature != SIGNATURE {
-            return Err(self.malformed("the stream of rows does not begin with COPY's signature"));
-        }
-        let word = |at: usize| u32::from_be_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
-        // The upper half are flags that change the format; none is known.
-        if word(0) >> 16 != 0 {
-            return Err(self.malformed("the stream of rows has critical flags that are not known"));
-        }
-        usize::try_from(word(4)).map_err(|_| self.malformed("the stream's head has too long an extension"))
-    }
-
     fn begin_row(&mut self, fields: i16) -> Result<()> {
         self.row_bytes = 0;
-        self.state = match usize::try_from(fields) {
-            Ok(fields) if fields == self.columns.len() => State::Length(0),
-            Ok(_) => return Err(self.malformed("a row has not as many fields as were asked for")),
-            Err(_) if fields == -1 => State::End,
-            Err(_) => return Err(self.malformed("a row has a negative number of fields")),
-        };
+        if usize::try_from(fields) != Ok(self.columns.len()) {
+            return Err(self.malformed("a row has not as many fields as were asked for"));
+        }
+        self.state = State::Length(0);
         Ok(())
     }
 
@@ -410,23 +373,13 @@ impl CopyDecoder {
         self.fullness() == Progress::BatchFull
     }
 
-    /// Bytes of a message of one row that are not of its values: their lengths and number, and the head of a stream that
-    /// has just begun.
+    /// Bytes of a row that are not of its values.
     pub(crate) fn bytes_beside_values(&self) -> usize {
-        self.bytes_before_values() + 4 * self.columns.len()
-    }
-
-    fn bytes_before_values(&self) -> usize {
-        let head = if matches!(self.state, State::Head) {
-            HEAD_BYTES
-        } else {
-            0
-        };
-        head + 2
+        COUNT_BYTES + 4 * self.columns.len()
     }
 
     /// For the bytes of the next row, which is not to be decoded.
     pub(crate) fn oversized(&self) -> Oversized {
-        Oversized::new(self.bytes_before_values())
+        Oversized::new(COUNT_BYTES)
     }
 }

@@ -10,10 +10,11 @@ use sqlextract_model::{ChunkType, Code, ColumnMapping, Failure, Lossy, Result, T
 
 use super::misfit::{Misfit, exactly};
 use super::number::{Integer, NumberCells};
-use super::numeric::{Excess, Numeric};
+use super::numeric::{Excess, Scale};
 use super::temporal;
 use crate::decimals::Decimals;
 use crate::postgres::sql;
+use crate::postgres::wire::Format;
 use crate::regrow::{boolean, primitive, variable};
 use crate::texts::Texts;
 
@@ -27,6 +28,7 @@ pub(crate) struct Column {
     /// Values without a counterpart become NULL, by choice.
     pub(super) misfit_is_null: bool,
     pub(super) excess: Excess,
+    format: Format,
 }
 
 #[derive(Debug)]
@@ -40,13 +42,9 @@ pub(super) enum Cells {
     WidenedFloat(PrimitiveBuilder<Float64Type>),
     /// An integer of one width in a chunk type of another.
     Integer(Integer, NumberCells),
-    Decimal {
-        precision: u8,
-        scale: i8,
-        cells: Decimals,
-    },
-    /// A numeric in a chunk type that is no decimal, with room to write it down.
-    Number(NumberCells, String),
+    Decimal(Scale, Decimals),
+    /// A numeric in a chunk type that is no decimal.
+    Number(NumberCells),
     Text(Texts),
     /// Text or bytes that must be JSON.
     CheckedJson(StringBuilder),
@@ -62,23 +60,28 @@ pub(super) enum Cells {
 impl Column {
     /// Fails on a mapping that no plan has.
     pub(crate) fn new(mapping: &ColumnMapping) -> Result<Self> {
-        let cells = cells(mapping).ok_or_else(|| {
+        let excess = match mapping.lossy {
+            Some(Lossy::Rounded) => Excess::Rounded,
+            _ => Excess::Refused,
+        };
+        let cells = cells(mapping, excess).ok_or_else(|| {
             let message = format!(
                 "the plan takes {:?} as {:?}, which nothing decodes",
                 mapping.wire, mapping.chunk
             );
             Failure::new(Code::Defect, message).column(&mapping.name)
         })?;
-        let excess = if mapping.lossy == Some(Lossy::Rounded) {
-            Excess::Rounded
-        } else {
-            Excess::Refused
-        };
         Ok(Self {
             cells,
             misfit_is_null: mapping.lossy == Some(Lossy::NullForUnrepresentable),
             excess,
+            format: format(mapping),
         })
+    }
+
+    /// How its values must come.
+    pub(crate) fn format(&self) -> Format {
+        self.format
     }
 
     /// Bytes of a row in this column, its text or bytes left out.
@@ -87,8 +90,8 @@ impl Column {
             Cells::Boolean(_) => 1,
             Cells::Int16(_) => 2,
             Cells::Int32(_) | Cells::Float32(_) | Cells::Date(_) => 4,
-            Cells::Decimal { cells, .. } => cells.bytes(),
-            Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.bytes(),
+            Cells::Decimal(_, cells) => cells.bytes(),
+            Cells::Integer(_, cells) | Cells::Number(cells) => cells.bytes(),
             Cells::Uuid(_) => 4 + UUID_TEXT,
             Cells::Text(_) | Cells::CheckedJson(_) | Cells::Jsonb(_) | Cells::Binary(_) => 4,
             _ => 8,
@@ -124,14 +127,8 @@ impl Column {
             Cells::Float64(cells) => cells.append_value(f64::from_be_bytes(exactly(bytes)?)),
             Cells::WidenedFloat(cells) => cells.append_value(f32::from_be_bytes(exactly(bytes)?).into()),
             Cells::Integer(integer, cells) => cells.append_integer(integer.read(bytes)?)?,
-            Cells::Decimal {
-                precision,
-                scale,
-                cells,
-            } => {
-                cells.append_value(Numeric::parse(bytes)?.scaled(*precision, *scale, excess)?);
-            }
-            Cells::Number(cells, scratch) => cells.append_numeric(Numeric::parse(bytes)?, excess, scratch)?,
+            Cells::Decimal(scale, cells) => cells.append_value(scale.read(bytes)?),
+            Cells::Number(cells) => cells.append_numeric(bytes, excess)?,
             Cells::Text(texts) => texts.append(text(bytes)?),
             Cells::CheckedJson(cells) => cells.append_value(json(bytes)?),
             Cells::Jsonb(cells) => match bytes.split_first() {
@@ -158,8 +155,8 @@ impl Column {
             Cells::Int64(cells) => cells.append_null(),
             Cells::Float32(cells) => cells.append_null(),
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => cells.append_null(),
-            Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.append_null(),
-            Cells::Decimal { cells, .. } => cells.append_null(),
+            Cells::Integer(_, cells) | Cells::Number(cells) => cells.append_null(),
+            Cells::Decimal(_, cells) => cells.append_null(),
             Cells::Text(texts) => texts.append_null(),
             Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => cells.append_null(),
             Cells::Binary(cells) => cells.append_null(),
@@ -179,8 +176,8 @@ impl Column {
             Cells::Int64(cells) => primitive(cells),
             Cells::Float32(cells) => primitive(cells),
             Cells::Float64(cells) | Cells::WidenedFloat(cells) => primitive(cells),
-            Cells::Integer(_, cells) | Cells::Number(cells, _) => cells.finish(),
-            Cells::Decimal { cells, .. } => cells.finish(),
+            Cells::Integer(_, cells) | Cells::Number(cells) => cells.finish(),
+            Cells::Decimal(_, cells) => cells.finish(),
             Cells::Text(texts) => texts.finish(),
             Cells::CheckedJson(cells) | Cells::Jsonb(cells) | Cells::Uuid(cells) => variable(cells),
             Cells::Binary(cells) => variable(cells),
@@ -192,7 +189,17 @@ impl Column {
     }
 }
 
-fn cells(mapping: &ColumnMapping) -> Option<Cells> {
+/// What costs the server least. In binary each value is put together in a buffer of its own, which is dear where writing
+/// it down is cheap; and the binary form of text is the text.
+fn format(mapping: &ColumnMapping) -> Format {
+    match mapping.wire {
+        _ if sql::text_is_made_by_the_database(mapping) => Format::Text,
+        Wire::Bool | Wire::Decimal | Wire::Text | Wire::Json => Format::Text,
+        _ => Format::Binary,
+    }
+}
+
+fn cells(mapping: &ColumnMapping, excess: Excess) -> Option<Cells> {
     if sql::text_is_made_by_the_database(mapping) {
         return Some(Cells::Text(Texts::default()));
     }
@@ -208,12 +215,10 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
         (Wire::Float { bytes: 4 }, ChunkType::Float32) => Cells::Float32(PrimitiveBuilder::new()),
         (Wire::Float { bytes: 4 }, ChunkType::Float64) => Cells::WidenedFloat(PrimitiveBuilder::new()),
         (Wire::Float { bytes: 8 }, ChunkType::Float64) => Cells::Float64(PrimitiveBuilder::new()),
-        (Wire::Decimal, ChunkType::Decimal { precision, scale }) => Cells::Decimal {
-            precision: *precision,
-            scale: *scale,
-            cells: Decimals::new(*precision, *scale),
-        },
-        (Wire::Decimal, chunk) => Cells::Number(NumberCells::of(chunk)?, String::new()),
+        (Wire::Decimal, &ChunkType::Decimal { precision, scale }) => {
+            Cells::Decimal(Scale::new(precision, scale, excess)?, Decimals::new(precision, scale))
+        }
+        (Wire::Decimal, chunk) => Cells::Number(NumberCells::of(chunk)?),
         (Wire::Text | Wire::Bytes, ChunkType::Text) | (Wire::Json, ChunkType::Json | ChunkType::Text) => {
             Cells::Text(Texts::default())
         }
@@ -234,9 +239,9 @@ fn cells(mapping: &ColumnMapping) -> Option<Cells> {
 
 fn truth(bytes: &[u8]) -> std::result::Result<bool, Misfit> {
     match bytes {
-        [0] => Ok(false),
-        [1] => Ok(true),
-        _ => Err(Misfit::Malformed("a boolean is neither 0 nor 1")),
+        b"f" => Ok(false),
+        b"t" => Ok(true),
+        _ => Err(Misfit::Malformed("a boolean is neither t nor f")),
     }
 }
 
