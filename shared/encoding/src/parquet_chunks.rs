@@ -91,7 +91,8 @@ impl ParquetChunks {
         let compression = compression::of_pages(&settings.format)?;
         settings.columns.iter().try_for_each(refuse_unwritable)?;
         let page_bytes = (settings.memory_bytes / 64).clamp(64 << 10, 1 << 20);
-        let working_bytes = 6 * page_bytes + compressor_bytes(compression);
+        let compressor = compressor_bytes(compression.texts).max(compressor_bytes(compression.others));
+        let working_bytes = 6 * page_bytes + compressor;
         if working_bytes > settings.memory_bytes / 2 {
             let message = format!(
                 "this compression level takes {working_bytes} of {} bytes",
@@ -380,7 +381,8 @@ fn refuse_unwritable(mapping: &ColumnMapping) -> Result<()> {
 /// What a compressor allocates for pages of at most 1 MiB.
 fn compressor_bytes(compression: Compression) -> usize {
     match compression {
-        Compression::ZSTD(level) if level.compression_level() <= 3 => 1 << 20,
+        Compression::ZSTD(level) if level.compression_level() <= 2 => 1 << 20,
+        Compression::ZSTD(level) if level.compression_level() <= 3 => 5 << 18,
         Compression::ZSTD(level) if level.compression_level() <= 12 => 8 << 20,
         Compression::ZSTD(_) => 24 << 20,
         Compression::GZIP(_) => 512 << 10,

@@ -6,16 +6,17 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::basic::{Compression, Encoding};
+use parquet::basic::Encoding;
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 use sqlextract_model::{ChunkType, ColumnMapping, FileFormat, ParquetVersion, Result};
 
+use crate::compression::{self, PageCompression};
 use crate::parquet_chunks::broken;
 use crate::parquet_policy::Values;
-use crate::{compression, parquet_policy, text_statistics};
+use crate::{parquet_policy, text_statistics};
 
 /// Rows handed to the page encoder at once: it copies and converts them, which is cheap while they stay in the
 /// processor's cache.
@@ -39,7 +40,7 @@ pub(crate) struct ColumnForm {
     /// The column alone; its descriptor is the one that it has in the whole schema.
     arrow: SchemaRef,
     parquet: TypePtr,
-    compression: Compression,
+    compression: PageCompression,
     version: ParquetVersion,
     page_bytes: usize,
 }
@@ -99,8 +100,12 @@ impl ColumnForm {
             Values::Plain | Values::Dictionary => Encoding::PLAIN,
             Values::Differences => Encoding::DELTA_BINARY_PACKED,
         };
+        let compression = match (values, &self.chunk) {
+            (Values::Plain, ChunkType::Text | ChunkType::Json) => self.compression.texts,
+            _ => self.compression.others,
+        };
         WriterProperties::builder()
-            .set_compression(self.compression)
+            .set_compression(compression)
             .set_dictionary_enabled(values == Values::Dictionary)
             .set_encoding(encoding)
             .set_dictionary_page_size_limit(self.page_bytes)

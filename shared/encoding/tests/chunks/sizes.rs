@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::support::*;
 use arrow::array::*;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use sqlextract_model::{ChunkType, ColumnMapping, Compression, FileFormat, Format};
 
 /// Numbers without a pattern, the same in every run.
@@ -101,6 +102,29 @@ fn chunks_are_within_15_percent_of_their_size() {
             check_sizes(format, chunk_bytes, &columns, &rows);
         }
     }
+}
+
+/// Compressed bytes of each column of the first row group.
+fn stored(level: Option<i32>, columns: &[ColumnMapping], rows: &[RecordBatch]) -> Vec<i64> {
+    let format = FileFormat {
+        level,
+        ..format(Format::Parquet, Compression::Zstd)
+    };
+    let chunks = encode(settings(format, columns), rows).unwrap();
+    let file = SerializedFileReader::new(chunks[0].bytes.clone()).unwrap();
+    let group = file.metadata().row_group(0);
+    group.columns().iter().map(|column| column.compressed_size()).collect()
+}
+
+#[test]
+fn without_a_level_texts_are_compressed_more_and_all_else_fast() {
+    let (columns, rows) = orders(1, 20_000);
+    let [chosen, fast, more] = [None, Some(1), Some(3)].map(|level| stored(level, &columns, &rows));
+    let comment = columns.len() - 1;
+    assert_eq!(chosen[comment], more[comment]);
+    assert!(chosen[comment] < fast[comment] * 97 / 100, "{chosen:?} beside {fast:?}");
+    assert_eq!(chosen[..comment], fast[..comment]);
+    assert_ne!(chosen[..comment], more[..comment]);
 }
 
 #[test]
