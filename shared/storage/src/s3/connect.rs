@@ -37,9 +37,10 @@ const REGION_OF_COMPATIBLES: &str = "us-east-1";
 pub(super) async fn connect(settings: &S3Settings) -> Result<Bucket> {
     let shared = load(settings).await;
     let endpoint = settings.endpoint.clone().or_else(|| configured_endpoint(&shared));
-    if let Some(endpoint) = &endpoint {
-        check_endpoint(endpoint, settings.allow_plaintext)?;
-    }
+    let way = match &endpoint {
+        Some(endpoint) => check_endpoint(endpoint, settings.allow_plaintext)?,
+        None => Way::Guarded,
+    };
     prove_credentials(&shared).await?;
     let mut builder = Builder::from(&shared)
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -75,6 +76,7 @@ pub(super) async fn connect(settings: &S3Settings) -> Result<Bucket> {
         part_bytes: settings.part_bytes,
         threshold_bytes: settings.multipart_threshold_bytes,
         creates_only: false,
+        signs_bodies: way == Way::Open || settings.checksum == Checksum::WhenRequired,
         pace: settings.upload_bytes_per_second.map(|limit| Arc::new(Pace::new(limit))),
     })
 }
@@ -133,7 +135,15 @@ fn configured_endpoint(shared: &SdkConfig) -> Option<String> {
     for_s3.or_else(|| shared.endpoint_url().map(str::to_owned))
 }
 
-pub(super) fn check_endpoint(endpoint: &str, allow_plaintext: bool) -> Result<()> {
+/// Whether others can change what is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is encrypted, or does not leave this host.
+    Guarded,
+    Open,
+}
+
+pub(super) fn check_endpoint(endpoint: &str, allow_plaintext: bool) -> Result<Way> {
     let (plaintext, rest) = match (endpoint.strip_prefix("https://"), endpoint.strip_prefix("http://")) {
         (Some(rest), _) => (false, rest),
         (None, Some(rest)) => (true, rest),
@@ -145,12 +155,15 @@ pub(super) fn check_endpoint(endpoint: &str, allow_plaintext: bool) -> Result<()
             "an S3 endpoint names a host, without user or password: credentials have settings of their own",
         ));
     }
-    if plaintext && !allow_plaintext && !is_loopback(authority) {
+    if !plaintext || is_loopback(authority) {
+        return Ok(Way::Guarded);
+    }
+    if !allow_plaintext {
         let message = format!("the S3 endpoint http://{authority} is not encrypted and not on this host");
         return Err(Failure::new(Code::PlaintextRefused, message)
             .remedy("Use an https:// endpoint, or allow plain text by name with `--allow-plaintext`."));
     }
-    Ok(())
+    Ok(Way::Open)
 }
 
 fn is_loopback(authority: &str) -> bool {

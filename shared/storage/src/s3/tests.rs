@@ -1,5 +1,6 @@
 use sqlextract_model::{Class, Code};
 
+use super::connect::{Way, check_endpoint};
 use super::failure::{Intent, Trouble, code};
 
 fn answered(status: u16, text: &str) -> Trouble {
@@ -49,5 +50,20 @@ fn only_a_write_without_an_answer_is_indeterminate() {
     for intent in [Intent::Read, Intent::Write] {
         assert_eq!(code(&Trouble::NotConnected, intent), Code::StorageUnreachable);
         assert_eq!(code(&Trouble::NoCredentials, intent), Code::StorageAuthentication);
+    }
+}
+
+#[test]
+fn only_plain_text_to_another_host_is_an_open_way() {
+    let cases = [
+        ("https://s3.example.com", Way::Guarded),
+        ("http://127.0.0.1:9000", Way::Guarded),
+        ("http://[::1]:9000", Way::Guarded),
+        ("http://localhost", Way::Guarded),
+        ("http://10.0.0.1:9000", Way::Open),
+        ("http://127.0.0.1.example.com", Way::Open),
+    ];
+    for (endpoint, way) in cases {
+        assert_eq!(check_endpoint(endpoint, true).unwrap(), way, "{endpoint}");
     }
 }

@@ -271,7 +271,10 @@ impl Part {
             .bucket(&bucket.name)
             .key(bucket.full_key(&key));
         let request = request.upload_id(id).part_number(number).body(ByteStream::from(body));
-        let sending = bucket.for_body(request.customize(), length);
+        let mut sending = bucket.for_body(request.customize(), length);
+        if !bucket.signs_bodies {
+            sending = sending.disable_payload_signing();
+        }
         let turn = bucket.turn(length).await;
         let sent = sending.send().await;
         drop(turn);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sqlextract_model::{Class, Code, Digest};
 use sqlextract_s3_server::{Dose, Faults};
-use sqlextract_storage::{Created, S3Credentials, S3Settings, S3Storage, Storage};
+use sqlextract_storage::{Checksum, Created, S3Credentials, S3Settings, S3Storage, Storage};
 
 use super::s3::{BUCKET, Served, eventually, serve, settings};
 
@@ -324,6 +324,32 @@ async fn flipped_bits_are_noticed_and_never_stored_or_handed_out() {
     assert_eq!(failure.code, Code::StorageCorrupt, "{failure:?}");
     served.server.set_faults(Faults::default());
     assert_eq!(stored(&storage, "never").await, None);
+}
+
+/// By its checksum, or where a store takes none by the signature.
+#[tokio::test]
+async fn a_flipped_bit_of_a_body_or_a_part_is_noticed_with_and_without_checksums() {
+    let served = serve().await;
+    for checksum in [Checksum::WhenSupported, Checksum::WhenRequired] {
+        let settings = S3Settings {
+            checksum,
+            ..settings(&served.server.url())
+        };
+        let storage = S3Storage::open(settings).await.unwrap();
+        for bytes in [5, 12 << 20] {
+            let (key, body) = (format!("{checksum:?}/{bytes}"), vec![7; bytes]);
+            served.server.set_faults(Faults {
+                corrupt_upload: Dose::next(1),
+                ..Faults::default()
+            });
+            upload(&storage, &key, &body).await;
+            assert_eq!(served.server.faults().corrupt_upload.times, Some(0));
+            assert!(
+                stored(&storage, &key).await.unwrap() == body,
+                "{key} is stored as it was sent"
+            );
+        }
+    }
 }
 
 #[tokio::test]
