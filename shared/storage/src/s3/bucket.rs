@@ -37,8 +37,8 @@ pub(super) struct Bucket {
     pub(super) part_bytes: usize,
     pub(super) threshold_bytes: usize,
     pub(super) creates_only: bool,
-    /// Whether a body's SHA-256 is in its request's signature. Where nobody else can change what is on its way, and a
-    /// checksum tells what the network changed, that would be the dearest step of an upload.
+    /// Whether a body's SHA-256 is in its request's signature: where others could change what is on its way, or no
+    /// checksum tells what the network changed. Elsewhere hashing it once more tells nothing.
     pub(super) signs_bodies: bool,
     /// Where the bytes of bodies have a limit per second.
     pub(super) pace: Option<Arc<Pace>>,
