@@ -172,9 +172,16 @@ fn stored_width(data_type: &DataType) -> usize {
 /// A hash that tells values apart and is the same in every run, so that equal rows give equal files. A value made to
 /// collide costs a needless dictionary and nothing else.
 fn hash(value: &[u8]) -> u64 {
-    value.chunks(8).fold(value.len() as u64, |hash, chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        (hash.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    let with = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (words, rest) = value.as_chunks();
+    let hash = words
+        .iter()
+        .fold(value.len() as u64, |hash, word| with(hash, u64::from_le_bytes(*word)));
+    match rest {
+        [] => hash,
+        rest => with(
+            hash,
+            rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        ),
+    }
 }

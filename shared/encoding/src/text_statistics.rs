@@ -3,6 +3,8 @@
 //! Parquet's own writer compares every text with both bounds, byte by byte. Nearly all are told apart by their first
 //! eight bytes, taken as one number.
 
+use std::cmp::Ordering;
+
 use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::Statistics;
@@ -29,11 +31,30 @@ pub(crate) fn of(arrays: &[ArrayRef]) -> Option<Statistics> {
 }
 
 /// A text with what it is compared by first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Text<'a> {
-    /// The first eight bytes, with zeroes where there are fewer: their order is that of the texts unless they are equal.
+    /// The first [`HEAD`] bytes, with zeroes where there are fewer: their order is that of the texts unless they are equal.
     head: u64,
     bytes: &'a [u8],
+}
+
+const HEAD: usize = 8;
+
+impl Ord for Text<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let beyond = || match self.bytes.len().max(other.bytes.len()) {
+            // One is the other and zeroes behind it.
+            ..=HEAD => self.bytes.len().cmp(&other.bytes.len()),
+            _ => self.bytes.cmp(other.bytes),
+        };
+        self.head.cmp(&other.head).then_with(beyond)
+    }
+}
+
+impl PartialOrd for Text<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 type Bounds<'a> = (Text<'a>, Text<'a>);
@@ -60,12 +81,12 @@ fn widened<'a>(mut bounds: Option<Bounds<'a>>, texts: &'a StringArray) -> Option
 
 #[inline]
 fn head(all: &[u8], start: usize, length: usize) -> u64 {
-    let beyond = 8 * (8 - length.min(8)) as u32;
+    let beyond = 8 * (HEAD - length.min(HEAD)) as u32;
     let word = match all[start..].first_chunk() {
         Some(eight) => u64::from_be_bytes(*eight),
         // The last texts of all.
         None => {
-            let mut eight = [0; 8];
+            let mut eight = [0; HEAD];
             eight[..length].copy_from_slice(&all[start..start + length]);
             u64::from_be_bytes(eight)
         }
