@@ -77,6 +77,14 @@ pub(super) struct Digits {
     bound: u128,
 }
 
+impl Digits {
+    /// The unscaled value of what nearly all decimals of a short column are.
+    pub(super) fn short(self, raw: &[u8]) -> Option<i64> {
+        let value = decimal_text::parse_short(raw, self.scale as usize)?;
+        (u128::from(value.unsigned_abs()) < self.bound).then_some(value)
+    }
+}
+
 /// Applies the same expression to whichever builder it is.
 macro_rules! each {
     ($builder:expr, $name:ident => $body:expr) => {

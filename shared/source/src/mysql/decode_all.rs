@@ -37,7 +37,10 @@ impl ColumnDecoder {
                 let digits = *digits;
                 let bounded = |raw| bounded(wire, raw, digits, round);
                 match builder {
-                    Decimals::Short(b) => fill(b, cells, |raw| bounded(raw).map(short)),
+                    Decimals::Short(b) => fill(b, cells, |raw| match digits.short(raw) {
+                        Some(value) => Ok(value),
+                        None => bounded(raw).map(short),
+                    }),
                     Decimals::Long(b) => fill(b, cells, bounded),
                 }
             }
