@@ -19,6 +19,8 @@ use crate::{Created, Upload, Uploaded};
 
 const PARTS_IN_FLIGHT: usize = 2;
 const MOST_PARTS: i32 = 10_000;
+/// With so many bytes, room is made for all that may wait: growing step by step would copy them again and again.
+const WHOLE_ROOM_FROM: usize = 1 << 20;
 
 pub(super) struct S3Upload {
     bucket: Arc<Bucket>,
@@ -68,6 +70,9 @@ impl S3Upload {
                 None => self.bucket.threshold_bytes.max(self.bucket.part_bytes),
             };
             let room = limit.saturating_sub(self.pending.len());
+            if self.pending.len() + room.min(bytes.len()) > WHOLE_ROOM_FROM {
+                self.pending.reserve(room);
+            }
             self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
             if bytes.is_empty() {
                 return Ok(());
