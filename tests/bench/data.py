@@ -85,20 +85,23 @@ def postgres(admin, folder, scale, tables):
     return url
 
 
-def mariadb(admin, folder, scale):
-    print("making lineitem in MariaDB", file=sys.stderr)
-    parts = urllib.parse.urlsplit(admin)
-    declared = ", ".join(f"{name} {sql} NOT NULL" for name, sql, _ in LINEITEM)
-    script = f"""DROP DATABASE IF EXISTS bench; CREATE DATABASE bench; USE bench;
-CREATE TABLE lineitem ({declared}, PRIMARY KEY ({LINEITEM_KEY}));
-SET unique_checks = 0, foreign_key_checks = 0;
-LOAD DATA LOCAL INFILE '{lineitem_csv(folder, scale)}' INTO TABLE lineitem FIELDS TERMINATED BY ',' IGNORE 1 LINES;
-ANALYZE TABLE lineitem;"""
+def mysql(url, script):
+    parts = urllib.parse.urlsplit(url)
     login = ["-h", parts.hostname, "-P", str(parts.port), "-u", parts.username or "root"]
     if parts.password:
         login.append(f"--password={parts.password}")
     subprocess.run(["mariadb", "--no-defaults", "--protocol=tcp", "--local-infile=1", *login], input=script, text=True,
                    check=True, stdout=subprocess.DEVNULL)
+
+
+def mariadb(admin, folder, scale):
+    print("making lineitem in MariaDB", file=sys.stderr)
+    declared = ", ".join(f"{name} {sql} NOT NULL" for name, sql, _ in LINEITEM)
+    mysql(admin, f"""DROP DATABASE IF EXISTS bench; CREATE DATABASE bench; USE bench;
+CREATE TABLE lineitem ({declared}, PRIMARY KEY ({LINEITEM_KEY}));
+SET unique_checks = 0, foreign_key_checks = 0;
+LOAD DATA LOCAL INFILE '{lineitem_csv(folder, scale)}' INTO TABLE lineitem FIELDS TERMINATED BY ',' IGNORE 1 LINES;
+ANALYZE TABLE lineitem;""")
     return other_database(admin, "bench")
 
 
