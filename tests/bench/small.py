@@ -81,10 +81,10 @@ def waits(talk):
     return found, rows
 
 
-def covered(waits, until):
-    """Seconds of all waits together, each moment once."""
+def covered(spans, until):
+    """Seconds of all spans together, each moment once."""
     total, last = 0.0, 0.0
-    for begin, end in sorted(waits):
+    for begin, end in sorted(spans):
         begin, end = max(begin, last), min(end, until)
         if end > begin:
             total += end - begin
@@ -95,6 +95,7 @@ def covered(waits, until):
 def run(url, folder):
     """Starts the command and answers with when it began and when it was done."""
     arguments = [BINARY, "extract", "--source", url, "--table", "small", "--output", str(folder), "--progress", "none"]
+    # By the clock that packets are stamped with.
     begin = time.time()
     child = os.posix_spawn(BINARY, arguments, os.environ,
                            file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])

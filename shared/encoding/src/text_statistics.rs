@@ -11,6 +11,8 @@ use parquet::file::statistics::Statistics;
 
 /// A longer bound is cut, which is left to Parquet's own writer.
 const LONGEST_BOUND: usize = 64;
+/// Bytes that are compared as one number.
+const HEAD: usize = size_of::<u64>();
 
 /// Statistics of texts; `None` where it has other values, or a bound that is long.
 pub(crate) fn of(arrays: &[ArrayRef]) -> Option<Statistics> {
@@ -37,8 +39,6 @@ struct Text<'a> {
     head: u64,
     bytes: &'a [u8],
 }
-
-const HEAD: usize = 8;
 
 impl Ord for Text<'_> {
     fn cmp(&self, other: &Self) -> Ordering {

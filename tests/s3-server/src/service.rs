@@ -313,11 +313,11 @@ impl Service {
                 "the body does not have the checksum that was sent"
             ));
         }
-        incoming.crc32 = expected_crc32.and(crc32);
-        incoming.etag = match (md5, &incoming.crc32) {
-            (Some(md5), _) => hex(&md5.finalize()),
-            (None, crc32) => format!("{}-{}", incoming.bytes, crc32.as_deref().unwrap_or_default()),
+        incoming.etag = match md5 {
+            Some(md5) => hex(&md5.finalize()),
+            None => format!("{}-{}", incoming.bytes, crc32.as_deref().unwrap_or_default()),
         };
+        incoming.crc32 = expected_crc32.and(crc32);
         Ok(incoming)
     }
 

@@ -11,7 +11,7 @@ use sqlextract_model::{Cast, ChunkType, Code, ColumnMapping, Failure, Lossy, Res
 use super::temporal::{DateTime, Duration};
 use super::{cell, sql};
 use crate::decimal_text::{self, Misfit};
-use crate::decimals::Decimals;
+use crate::decimals::{Decimals, short};
 use crate::regrow;
 use crate::texts::Texts;
 
@@ -75,14 +75,6 @@ pub(super) struct Digits {
     scale: u32,
     /// 10^precision: a value must be smaller. Up to 10^38 the powers fit.
     bound: u128,
-}
-
-impl Digits {
-    /// The unscaled value of what nearly all decimals of a short column are.
-    pub(super) fn short(self, raw: &[u8]) -> Option<i64> {
-        let value = decimal_text::parse_short(raw, self.scale as usize)?;
-        (u128::from(value.unsigned_abs()) < self.bound).then_some(value)
-    }
 }
 
 /// Applies the same expression to whichever builder it is.
@@ -334,6 +326,14 @@ pub(super) fn bounded(wire: &Wire, raw: &[u8], digits: Digits, round: bool) -> s
     match value.unsigned_abs() < bound {
         true => Ok(value),
         false => Err(too_many(&printed(wire, raw))),
+    }
+}
+
+/// [`bounded`] for the text of a decimal in a column of no more than 18 digits.
+pub(super) fn bounded_short(wire: &Wire, raw: &[u8], digits: Digits, round: bool) -> std::result::Result<i64, Refusal> {
+    match decimal_text::parse_short(raw, digits.scale as usize) {
+        Some(value) if u128::from(value.unsigned_abs()) < digits.bound => Ok(value),
+        _ => bounded(wire, raw, digits, round).map(short),
     }
 }
 

@@ -4,9 +4,11 @@ use arrow::array::ArrowPrimitiveType;
 use arrow::array::builder::PrimitiveBuilder;
 use sqlextract_model::Wire;
 
-use super::decode::{Builder, ColumnDecoder, Refusal, bounded, integer, narrow, no_counterpart, text_of};
+use super::decode::{
+    Builder, ColumnDecoder, Refusal, bounded, bounded_short, integer, narrow, no_counterpart, text_of,
+};
 use super::temporal::DateTime;
-use crate::decimals::{Decimals, short};
+use crate::decimals::Decimals;
 
 type Refused = (usize, Refusal);
 
@@ -35,13 +37,9 @@ impl ColumnDecoder {
             }),
             (Builder::Decimal { builder, digits }, Wire::Decimal) if exact => {
                 let digits = *digits;
-                let bounded = |raw| bounded(wire, raw, digits, round);
                 match builder {
-                    Decimals::Short(b) => fill(b, cells, |raw| match digits.short(raw) {
-                        Some(value) => Ok(value),
-                        None => bounded(raw).map(short),
-                    }),
-                    Decimals::Long(b) => fill(b, cells, bounded),
+                    Decimals::Short(b) => fill(b, cells, |raw| bounded_short(wire, raw, digits, round)),
+                    Decimals::Long(b) => fill(b, cells, |raw| bounded(wire, raw, digits, round)),
                 }
             }
             (Builder::Date(b), Wire::Date) if exact => fill(b, cells, |raw| {

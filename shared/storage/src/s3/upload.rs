@@ -70,10 +70,11 @@ impl S3Upload {
                 None => self.bucket.threshold_bytes.max(self.bucket.part_bytes),
             };
             let room = limit.saturating_sub(self.pending.len());
-            if self.pending.len() + room.min(bytes.len()) > WHOLE_ROOM_FROM {
+            let taken = bytes.split_to(room.min(bytes.len()));
+            if self.pending.len() + taken.len() > WHOLE_ROOM_FROM {
                 self.pending.reserve(room);
             }
-            self.pending.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            self.pending.extend_from_slice(&taken);
             if bytes.is_empty() {
                 return Ok(());
             }
