@@ -155,14 +155,21 @@ impl Extractor {
         };
         let mut uploader = Uploader::new(records, chunk_names(message, plan, attempt));
         let done = tokio::time::timeout(self.deadline(message), async {
+            // Beside the source's first answers.
+            let preparing = async {
+                let (table, of) = (&message.segment, message.generation);
+                records.prepare_commit(table, of, message.batch).await;
+                Ok(())
+            };
             tokio::try_join!(
                 self.read(message, plan, range, shares, (&mut sink, stop)),
                 encoding.run(&self.settings.encoding, fed, encoded_out),
-                uploader.run(encoded)
+                uploader.run(encoded),
+                preparing
             )
         });
         let failure = match done.await {
-            Ok(Ok((summary, columns, ()))) => {
+            Ok(Ok((summary, columns, (), ()))) => {
                 return Ok(Reading::Whole(Extracted {
                     rows: summary.rows,
                     load: summary.load,

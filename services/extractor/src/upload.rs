@@ -3,7 +3,7 @@
 use sqlextract_encoding::Output;
 use sqlextract_model::{AttemptId, BatchIndex, ChunkRecord, Generation, JobId, ObjectKey, Result, TableSegment};
 use sqlextract_runtime::crash_point;
-use sqlextract_storage::{JobRecords, Upload};
+use sqlextract_storage::JobRecords;
 use tokio::sync::{mpsc, oneshot};
 
 /// Names the chunks of one attempt.
@@ -59,7 +59,8 @@ impl<'a> Uploader<'a> {
 
     /// Runs until the encoder has closed its side.
     pub(crate) async fn run(&mut self, mut encoded: mpsc::Receiver<Encoded>) -> Result<()> {
-        let mut upload: Option<Box<dyn Upload>> = None;
+        // Begun before the first bytes are there, since beginning takes a while.
+        let mut upload = Some(self.records.upload_chunk(&self.names.key(0)).await?);
         while let Some(encoded) = encoded.recv().await {
             let output = match encoded {
                 Encoded::Output(output) => output,

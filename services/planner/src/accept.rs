@@ -28,11 +28,14 @@ impl Planner {
             return self.announce_outcome(&records, &manifest).await;
         }
         let (record, is_new) = match known {
-            Some(record) => (record, false),
+            Some(record) => {
+                self.mark_open(&records).await?;
+                (record, false)
+            }
             None => {
                 let record = self.look_up(request).await?;
                 self.claim_id(request).await?;
-                records.mark_open().await?;
+                self.mark_open(&records).await?;
                 crash_point("before_job_record");
                 let stored = records.create_job_record(&record).await?;
                 (same_request(stored.record, request)?, stored.ours)
@@ -55,6 +58,14 @@ impl Planner {
                 let open = open?;
                 self.start_first_round(&open).await
             }
+        }
+    }
+
+    /// For those who take up jobs that nobody works at.
+    async fn mark_open(&self, records: &JobRecords) -> Result<()> {
+        match self.settings.adopt {
+            true => records.mark_open().await,
+            false => Ok(()),
         }
     }
 

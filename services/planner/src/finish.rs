@@ -1,12 +1,9 @@
-//! Finishing a job: storage is compared with the plan, orphans are swept, the outcome is written once and told.
+//! Finishing a job: orphans are swept, the outcome is written once and told.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlextract_model::{
-    BatchIndex, Code, CommitRecord, Failure, JobRecord, Manifest, ManifestEntry, ManifestPage, ObjectKey, Outcome,
-    Range, Result, SourceCounters, TablePlan,
+    BatchIndex, Failure, JobId, JobRecord, Manifest, ObjectKey, Outcome, Result, SourceCounters, TablePlan,
 };
 use sqlextract_runtime::crash_point;
 use sqlextract_storage::{JobRecords, Stored};
@@ -16,11 +13,7 @@ use crate::active::ActiveJob;
 use crate::announce::About;
 use crate::load::{counters, since_the_beginning};
 use crate::manifest::{Ending, ManifestBuilder};
-
-/// Entries of a manifest page.
-const PAGE_ENTRIES: usize = 1000;
-/// Commit records read at once.
-const READS_AT_ONCE: usize = 16;
+use crate::pages::{Pages, chunk_sizes, store_pages};
 
 impl Planner {
     /// Ends a job whose batches are all done. Idempotent: whoever comes second finds the outcome of the first and tells
@@ -83,19 +76,34 @@ impl Planner {
                 Outcome::Failed | Outcome::Cancelled => Ok(()),
             }
         };
-        let (latest, told) = tokio::join!(latest, self.tell_outcome(&about, &stored));
+        let (latest, told, ()) = tokio::join!(latest, self.tell_outcome(&about, &stored), self.tidy(records));
         latest.and(told)?;
         crash_point("after_outcome_is_told");
-        self.deactivate(records.job());
-        if self.settings.linger.is_zero() {
-            self.end_uploads(records).await;
-            self.delete_stray_plan_pages(records).await;
-            records.unmark_open().await?;
-        } else {
+        self.let_go(records.job()).await;
+        if !self.settings.linger.is_zero() {
             self.told().insert(records.job().clone());
+        } else if self.settings.adopt {
+            records.unmark_open().await?;
         }
         self.progress.finished(records.job(), stored.record.outcome);
         Ok(())
+    }
+
+    /// Removes what a job leaves that nobody else works at.
+    async fn tidy(&self, records: &JobRecords) {
+        if self.settings.linger.is_zero() {
+            self.end_uploads(records).await;
+            self.delete_stray_plan_pages(records).await;
+        }
+    }
+
+    /// Ends the snapshot of a job that is over.
+    async fn let_go(&self, job: &JobId) {
+        let open = self.active_job(job);
+        self.deactivate(job);
+        if let Some(kept) = open.as_ref().and_then(|open| open.snapshot.as_ref()) {
+            kept.snapshot.end().await;
+        }
     }
 
     /// Removes chunks that no manifest names: of attempts that were still under way when the job was ended.
@@ -145,51 +153,17 @@ impl Planner {
         plans: &[&Stored<TablePlan>],
         (outcome, snapshot_age): (Outcome, Option<Duration>),
     ) -> Result<Collected> {
-        let (epochs, sizes, counters) = tokio::join!(
-            records.epochs(),
-            chunk_sizes(records),
+        let (epochs, sizes) = tokio::try_join!(records.epochs(), chunk_sizes(records))?;
+        let mut builder = ManifestBuilder::new(record, &epochs);
+        // The source is asked while the pages are stored, which need nothing of it.
+        let (pages, counters) = tokio::join!(
+            store_pages(records, plans, outcome, (sizes, &mut builder)),
             self.counters_at_the_end(record, outcome)
         );
-        let (epochs, mut sizes) = (epochs?, sizes?);
-        let mut builder = ManifestBuilder::new(record, &epochs);
-        let mut pages: Vec<ManifestPage> = Vec::new();
-        let mut page: Vec<ManifestEntry> = Vec::new();
-        for stored in plans {
-            let plan = &stored.record;
-            builder.table(plan, stored.sha256);
-            for number in 0..plan.pages.len() {
-                let batches = records
-                    .plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX))
-                    .await?;
-                let ranges = batches.into_iter().map(|batch| (batch.index, batch.range));
-                let mut commits = stream::iter(ranges)
-                    .map(|(batch, range)| read_commit(records, plan, batch, range))
-                    .buffered(READS_AT_ONCE);
-                while let Some((batch, range, commit)) = commits.try_next().await? {
-                    let Some(commit) = commit else {
-                        if outcome == Outcome::Completed {
-                            return Ok(Collected::Missing {
-                                table: plan.table.to_string(),
-                                batch,
-                            });
-                        }
-                        continue;
-                    };
-                    claim_chunks(records, &mut sizes, &commit).await?;
-                    builder.batch(&commit);
-                    page.push(ManifestEntry::new(commit, range));
-                    if page.len() == PAGE_ENTRIES {
-                        pages.push(store_page(records, pages.len(), &mut page).await?);
-                    }
-                }
-            }
-        }
-        if !page.is_empty() {
-            pages.push(store_page(records, pages.len(), &mut page).await?);
-        }
-        // What no commit record claimed was left by attempts that lost or died.
-        let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
-        records.delete_chunks(&orphans).await?;
+        let pages = match pages? {
+            Pages::Stored(pages) => pages,
+            Pages::Missing { table, batch } => return Ok(Collected::Missing { table, batch }),
+        };
         let ending = Ending {
             outcome,
             finished_at: self.ports.surroundings.utc_now(),
@@ -213,81 +187,4 @@ impl Planner {
 enum Collected {
     Whole(Box<Manifest>),
     Missing { table: String, batch: BatchIndex },
-}
-
-struct Chunk {
-    key: ObjectKey,
-    bytes: u64,
-}
-
-/// Every object under `data/`, by its key relative to the job; refuses what is not ours.
-async fn chunk_sizes(records: &JobRecords) -> Result<BTreeMap<String, Chunk>> {
-    let listed = records.chunks().await?;
-    let mut sizes = BTreeMap::new();
-    for object in listed {
-        match ObjectKey::parse(&object.key) {
-            Some(key @ ObjectKey::Chunk { .. }) => {
-                sizes.insert(
-                    key.relative(),
-                    Chunk {
-                        key,
-                        bytes: object.bytes,
-                    },
-                );
-            }
-            _ => {
-                let message = format!(
-                    "{} is among the job's chunks and was not written by this job",
-                    object.key
-                );
-                return Err(Failure::new(Code::StorageForeign, message));
-            }
-        }
-    }
-    Ok(sizes)
-}
-
-/// Takes the record's chunks out of the listing; fails where one is not there as recorded.
-async fn claim_chunks(records: &JobRecords, sizes: &mut BTreeMap<String, Chunk>, commit: &CommitRecord) -> Result<()> {
-    for chunk in &commit.chunks {
-        match sizes.remove(&chunk.key) {
-            Some(found) if found.bytes == chunk.bytes => {}
-            Some(found) => {
-                let message = format!(
-                    "chunk {} has {} bytes where its record says {}",
-                    chunk.key, found.bytes, chunk.bytes
-                );
-                return Err(Failure::new(Code::StorageCorrupt, message).table(&commit.table));
-            }
-            // A listing may lag behind; asked for by its name, an object is there or not.
-            None if records.has_chunk(chunk).await? => {}
-            None => {
-                let message = format!("chunk {} of a committed batch is gone", chunk.key);
-                return Err(Failure::new(Code::StorageMissing, message).table(&commit.table));
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn read_commit(
-    records: &JobRecords,
-    plan: &TablePlan,
-    batch: BatchIndex,
-    range: Range,
-) -> Result<(BatchIndex, Range, Option<CommitRecord>)> {
-    let commit = records.commit(&plan.segment, plan.generation, batch).await?;
-    Ok((batch, range, commit))
-}
-
-async fn store_page(records: &JobRecords, number: usize, page: &mut Vec<ManifestEntry>) -> Result<ManifestPage> {
-    let number = u32::try_from(number).unwrap_or(u32::MAX);
-    let sha256 = records.create_manifest_page(number, page).await?;
-    let entries = page.len() as u64;
-    page.clear();
-    Ok(ManifestPage {
-        number,
-        entries,
-        sha256,
-    })
 }

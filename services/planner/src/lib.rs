@@ -18,6 +18,7 @@ mod long;
 mod manifest;
 mod open;
 mod orders;
+mod pages;
 mod policy;
 mod report;
 mod requests;

@@ -114,16 +114,21 @@ impl Planner {
         (source, reads): (&dyn Source, bool),
         known: &[EpochRecord],
     ) -> Result<(Option<KeptSnapshot>, EpochRecord)> {
+        let next = JobRecords::next_epoch(known);
         let (snapshot, counters) = match reads {
-            true => tokio::join!(
-                take_snapshot(source, record.request.consistency),
-                counters(source, record)
-            ),
+            true => {
+                let (snapshot, counters, ()) = tokio::join!(
+                    take_snapshot(source, record.request.consistency),
+                    counters(source, record),
+                    records.prepare_epoch(next)
+                );
+                (snapshot, counters)
+            }
             false => (Ok(None), None),
         };
         let snapshot = snapshot?;
         let epoch = EpochRecord {
-            epoch: JobRecords::next_epoch(known),
+            epoch: next,
             evidence: snapshot.as_ref().map(|kept| kept.snapshot.evidence().clone()),
             opened_at: self.ports.surroundings.utc_now(),
             counters,

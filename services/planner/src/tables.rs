@@ -49,7 +49,12 @@ impl Planner {
     ) -> Result<Stored<TablePlan>> {
         let request = &to_plan.record.request;
         let source = self.ports.source(&request.source)?;
-        let facts = inspect_one(source.as_ref(), &to_plan).await?;
+        let plan_id = PlanId(self.ports.surroundings.random()?);
+        let (facts, ()) = tokio::join!(
+            inspect_one(source.as_ref(), &to_plan),
+            records.prepare_plan(plan_id, &to_plan.table.segment, to_plan.generation)
+        );
+        let facts = facts?;
         if facts.identity.system != to_plan.record.source.system {
             return Err(Failure::new(
                 Code::SourceChanged,
@@ -68,7 +73,6 @@ impl Planner {
         let timed = !self.settings.unprobed.contains(&request.source) && pace_of(request) == Pace::default();
         let planned = plan_table(source.as_ref(), facts, &pace, asked, (token, timed)).await?;
         self.check_length(request, &to_plan.table.name, &planned.split)?;
-        let plan_id = PlanId(self.ports.surroundings.random()?);
         let pages = store_pages(records, plan_id, &planned.split).await?;
         records
             .create_plan(&table_plan(&to_plan, planned, plan_id, pages, token.is_some()))

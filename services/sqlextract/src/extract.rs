@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlextract_checkpoint::Checkpoint;
 use sqlextract_extractor::{Extractor, ExtractorParts, ExtractorSettings};
 use sqlextract_model::{
     Code, Event, EventData, EventKind, ExtractionRequest, Failure, JobId, ObjectKey, Outcome, Result,
@@ -17,11 +16,11 @@ use sqlextract_runtime::{
     WindowKeeper,
 };
 use sqlextract_scripter::{Scripter, write_script};
-use sqlextract_storage::{JobRecords, LocalStorage, Storage};
+use sqlextract_storage::{JobRecords, LocalStorage};
 
 use crate::args::{ExtractArgs, IfRunning, ProgressStyle};
 use crate::attach;
-use crate::lock::JobLock;
+use crate::opening::{self, Claimed};
 use crate::ports::{self, UploadMemory};
 use crate::report::Failures;
 use crate::request::{self, Placeholders};
@@ -37,8 +36,6 @@ pub(crate) const CREATED_BY: &str = concat!("sqlextract ", env!("CARGO_PKG_VERSI
 const GRACE: Duration = Duration::from_secs(10);
 /// How often the run looks for batches that only wait to be repaired.
 const LOOK: Duration = Duration::from_millis(250);
-/// How often a second process looks whether the first has gone.
-const WAIT_LOOK: Duration = Duration::from_millis(500);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -100,22 +97,30 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         source,
         destination,
         checkpoint,
-        mut request,
+        request,
         mut tuning,
     } = choose(args, file)?;
     let upload = UploadMemory {
         part_bytes: tuning.upload_part_bytes,
         threshold_bytes: tuning.upload_threshold_bytes,
     };
-    let storage = ports::open_storage(&destination, upload).await?;
-    let checkpoint: Arc<dyn Checkpoint> = ports::open_checkpoint(&checkpoint).await?;
-    request.run = run_number(&storage, &request, args.restart).await?;
-    let job = request.job_id();
-    let records = JobRecords::new(Arc::clone(&storage), job.clone());
-    let lock = JobLock::new(Arc::clone(&checkpoint), &job);
     let if_running = args.if_running.unwrap_or(IfRunning::Fail);
     let style = args.progress.unwrap_or(ProgressStyle::Auto);
-    if let Taken::Busy(holder) = take(&lock, if_running).await? {
+    // The source's answers are on their way meanwhile.
+    let asking = Box::pin(opening::source(&source, tuning.max_connections, tuning.workers.clone()));
+    let places = (&destination, upload, checkpoint.as_path());
+    let claiming = Box::pin(opening::claim(places, request, (args.restart, if_running)));
+    let (claimed, asked) = opening::beside(claiming, asking).await;
+    let Claimed {
+        request,
+        storage,
+        checkpoint,
+        lock,
+        busy,
+    } = claimed?;
+    let job = request.job_id();
+    let records = JobRecords::new(Arc::clone(&storage), job.clone());
+    if let Some(holder) = busy {
         if if_running == IfRunning::Fail {
             return Err(Failure::new(Code::JobBusy, format!("{holder} is working on job {job}")).into());
         }
@@ -126,14 +131,37 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         .manifest()
         .await?
         .is_some_and(|stored| stored.record.outcome == Outcome::Completed);
-    let source_port = ports::open_source(&source, tuning.max_connections).await?;
-    tuning.workers.ask(source_port.as_ref()).await?;
+    let (source_port, workers) = asked.await?;
+    tuning.workers = workers;
+    if !finished_before {
+        // The first rows are read as soon as the plan is stored.
+        source_port.before_reads();
+    }
     let ports = Arc::new(ports::embedded(
-        (source.name.clone(), source_port),
+        (source.name.clone(), Arc::clone(&source_port)),
         (destination.name.clone(), Arc::clone(&storage)),
         checkpoint,
     ));
     let embedded = Embedded::start(args, file, &tuning, ports, &request, &destination)?;
+    let resources = told_resources(&tuning, &destination);
+    let mut failures = embedded.until_the_end(&request).await;
+    if failures.is_empty() {
+        failures = add_scripts(&records, &request, file).await?;
+    }
+    let (mut ended, ()) = tokio::join!(
+        ended(&records, failures, embedded.view.resumed(), finished_before),
+        lock.release()
+    );
+    if let Ok(ended) = &mut ended {
+        ended.summary.resources = resources;
+        ended.summary.workers = Some((tuning.workers, embedded.gate.course()));
+    }
+    source_port.leave().await;
+    ended
+}
+
+/// What was chosen for this machine and its disk, and why. Logged as well.
+fn told_resources(tuning: &Tuning, destination: &DestinationChoice) -> Vec<(&'static str, String, String)> {
     let mut resources = tuning.told(destination.upload_bandwidth);
     for (name, value, why) in &resources {
         tracing::info!("{name}: {value}, {why}");
@@ -143,33 +171,7 @@ pub(crate) async fn run(args: &ExtractArgs, file: &SettingsFile) -> std::result:
         let (disk, habit) = LocalStorage::disk_of(folder);
         resources.push(("disk", disk.to_owned(), habit.to_owned()));
     }
-    let mut failures = embedded.until_the_end(&request).await;
-    if failures.is_empty() {
-        failures = add_scripts(&records, &request, file).await?;
-    }
-    let mut ended = ended(&records, failures, embedded.view.resumed(), finished_before).await;
-    if let Ok(ended) = &mut ended {
-        ended.summary.resources = resources;
-        ended.summary.workers = Some((tuning.workers, embedded.gate.course()));
-    }
-    lock.release().await;
-    ended
-}
-
-enum Taken {
-    Ours,
-    Busy(String),
-}
-
-/// Takes the job's lease, and waits for it where that is asked for.
-async fn take(lock: &JobLock, if_running: IfRunning) -> Result<Taken> {
-    loop {
-        match lock.take().await? {
-            None => return Ok(Taken::Ours),
-            Some(_) if if_running == IfRunning::Wait => tokio::time::sleep(WAIT_LOOK).await,
-            Some(holder) => return Ok(Taken::Busy(holder)),
-        }
-    }
+    resources
 }
 
 async fn ended(
@@ -197,19 +199,6 @@ async fn add_scripts(records: &JobRecords, request: &ExtractionRequest, file: &S
         failures.extend(write_script(records, target, &file.scripter.targets).await.err());
     }
     Ok(failures)
-}
-
-/// The newest run of the job, or with `restart` one more.
-async fn run_number(storage: &Arc<dyn Storage>, request: &ExtractionRequest, restart: bool) -> Result<u32> {
-    let mut newest = 0;
-    for run in 1.. {
-        let job = ExtractionRequest { run, ..request.clone() }.job_id();
-        if JobRecords::new(Arc::clone(storage), job).job_record().await?.is_none() {
-            break;
-        }
-        newest = run;
-    }
-    Ok(if restart { newest + 1 } else { newest.max(1) })
 }
 
 /// The services of one process, and what the run listens to.

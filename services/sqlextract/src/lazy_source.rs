@@ -93,6 +93,18 @@ impl Source for LazySource {
         self.source().await?.counters(relations).await
     }
 
+    fn before_reads(&self) {
+        if let Some(source) = self.opened.get() {
+            source.before_reads();
+        }
+    }
+
+    async fn leave(&self) {
+        if let Some(source) = self.opened.get() {
+            source.leave().await;
+        }
+    }
+
     fn dialect(&self) -> Dialect {
         self.dialect
     }

@@ -13,6 +13,7 @@ mod inspect;
 mod lazy_source;
 mod lead;
 mod lock;
+mod opening;
 mod operate;
 mod ports;
 mod replica;
@@ -73,8 +74,9 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(run(cli));
-    // A thread that is still blocked in a database call must not hold the process.
-    runtime.shutdown_background();
+    // The threads end with the process: none has to be woken for that, and one that is still blocked in a database call
+    // must not hold it.
+    std::mem::forget(runtime);
     ExitCode::from(code)
 }
 

@@ -122,7 +122,10 @@ pub(crate) fn checkpoint_path(
 }
 
 pub(crate) async fn open_checkpoint(path: &Path) -> Result<Arc<dyn Checkpoint>> {
-    Ok(Arc::new(SqliteCheckpoint::open(path)?))
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || SqliteCheckpoint::open(&path)).await;
+    let opened = opened.map_err(|error| Failure::new(Code::Defect, "the checkpoint panicked").because(error))?;
+    Ok(Arc::new(opened?))
 }
 
 pub(crate) fn dialect_of(choice: &SourceChoice) -> Result<Dialect> {

@@ -209,6 +209,15 @@ impl Problem {
                 // A column of another type, or a statement that the file's tables do not allow.
                 None => corrupt(error.to_string()),
                 Some(ErrorCode::Unknown) => corrupt(error.to_string()),
+                Some(ErrorCode::CannotOpen) => {
+                    let text = format!("the checkpoint {path} cannot be opened");
+                    // SQLite does not say what stood in its way.
+                    let remedy =
+                        "See that its folder can be written to, and raise the limit of open files (`ulimit -n`).";
+                    Failure::new(Code::CheckpointUnavailable, text)
+                        .because(error)
+                        .remedy(remedy)
+                }
                 Some(_) => {
                     let text = format!("the checkpoint {path} does not answer");
                     Failure::new(Code::CheckpointUnavailable, text).because(error)

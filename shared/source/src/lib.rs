@@ -155,6 +155,10 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 
     /// Fails with `snapshot_lost` when the snapshot is gone.
     async fn check(&self) -> Result<()>;
+
+    /// Ends what is kept open at a server for the snapshot, before this value goes. Nobody joins it from now on, and who has
+    /// joined it keeps it.
+    async fn end(&self) {}
 }
 
 /// A database, read-only.
@@ -183,6 +187,8 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
 ///   may be dropped while it waits for a connection or an answer.
 /// - `counters` tells what the server has counted so far about the reading of these relations, by itself and others; what
 ///   it does not count, or not for this user, is `None`. What `read` did before it returned is counted.
+/// - `before_reads` and `leave` are hints that reads will come soon, and that the process is about to end. They may do
+///   nothing, and have no error.
 /// - No more than `max_connections` are open at once; a call waits for a free one.
 /// - Errors are classed by SQLSTATE or error number, never by words, and name no credential.
 #[async_trait]
@@ -211,6 +217,12 @@ pub trait Source: Send + Sync + fmt::Debug {
     async fn strain(&self) -> Result<Option<Strain>>;
 
     async fn counters(&self, relations: &[Relation]) -> Result<SourceCounters>;
+
+    /// Opens a connection for them, and does not wait for it.
+    fn before_reads(&self) {}
+
+    /// Lets the server have no reason to take connections at rest for broken ones when the process ends.
+    async fn leave(&self) {}
 
     fn dialect(&self) -> Dialect;
 }

@@ -57,6 +57,8 @@ pub struct Uploaded {
 ///   `New`. Read-after-write holds: whoever gets `Exists` can read the object.
 /// - `replace` is for pointers and scripts that no target loads; the last writer wins, and readers see an old or a new
 ///   object, never a mixture.
+/// - `prepare` is a hint that objects of these names will come soon, for stores that can do something ahead of that. It
+///   makes no name appear, promises nothing, and has no error: what cannot be done then is told when an object comes.
 /// - `upload` streams an object of any size under a name that nobody else writes (names hold an attempt's id). Bytes
 ///   are held in memory up to the part size that the destination was opened with, and no further.
 /// - `read` answers `None` where no such object is. A read is whole or an error. `range` is a half-open byte range.
@@ -71,6 +73,8 @@ pub trait Storage: Send + Sync + fmt::Debug {
     async fn create(&self, key: &str, body: Bytes) -> Result<Created>;
 
     async fn replace(&self, key: &str, body: Bytes) -> Result<()>;
+
+    async fn prepare(&self, _keys: &[String]) {}
 
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>>;
 

@@ -162,6 +162,15 @@ impl Storage for LocalStorage {
         .await
     }
 
+    /// Makes the objects' folders, which costs a sync each.
+    async fn prepare(&self, keys: &[String]) {
+        let keys: Vec<String> = keys.iter().filter(|key| check_key(key).is_ok()).cloned().collect();
+        let made = self.with_place(move |place| place.folders.make(&keys)).await;
+        if let Err(failure) = made {
+            tracing::debug!(error = %failure, "folders could not be made ahead of their objects");
+        }
+    }
+
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         check_key(key)?;
         let key = key.to_owned();

@@ -1,5 +1,7 @@
 //! A job's objects by their meaning: plans, commit records, the outcome.
 
+mod prepare;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 

@@ -29,6 +29,7 @@ macro_rules! storage_suite {
             what_is_missing_reads_as_none
             names_come_back_as_they_were_given
             keys_that_leave_the_root_are_refused
+            preparing_makes_no_object_appear
         );
     };
     ($open:path; $($case:ident)*) => {
@@ -341,4 +342,17 @@ pub async fn keys_that_leave_the_root_are_refused(storage: &Shared) {
         let failure = storage.list(prefix).await.expect_err("refused");
         assert_eq!(failure.code, Code::StorageRejected, "{prefix:?}");
     }
+}
+
+pub async fn preparing_makes_no_object_appear(storage: &Shared) {
+    let names = ["job/data/t/a", "job/data/t/b", "job/commits/t/a", "job/a", "../x", ""].map(str::to_owned);
+    for _ in 0..2 {
+        storage.prepare(&names).await;
+        assert_eq!(keys(storage, "").await, Vec::<String>::new());
+        assert_eq!(read(storage, "job/data/t/a").await, None);
+    }
+    assert_eq!(create(storage, "job/data/t/a", "one").await, Created::New);
+    storage.prepare(&names).await;
+    assert_eq!(read(storage, "job/data/t/a").await, Some(Bytes::from_static(b"one")));
+    assert_eq!(keys(storage, "").await, ["job/data/t/a"]);
 }

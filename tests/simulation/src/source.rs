@@ -285,6 +285,13 @@ impl Snapshot for StillSnapshot {
         let real = self.real.clone().ok_or_else(gone)?;
         self.aside.ask(async move { real.check().await })?
     }
+
+    async fn end(&self) {
+        if let Some(real) = self.real.clone() {
+            // With its thread the snapshot has ended too.
+            let _ = self.aside.ask(async move { real.end().await });
+        }
+    }
 }
 
 impl Drop for StillSnapshot {

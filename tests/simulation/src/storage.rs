@@ -164,6 +164,10 @@ impl Storage for FaultyStorage {
             .await
     }
 
+    async fn prepare(&self, keys: &[String]) {
+        self.inner.prepare(keys).await;
+    }
+
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         let opening = self.inner.upload(key);
         let opened = self

@@ -48,6 +48,11 @@ impl Storage for MeteredStorage {
         called(&self.metrics, "replace", began, self.inner.replace(key, body).await)
     }
 
+    /// Not counted: it is no request of anybody's.
+    async fn prepare(&self, keys: &[String]) {
+        self.inner.prepare(keys).await;
+    }
+
     async fn upload(&self, key: &str) -> Result<Box<dyn Upload>> {
         let began = Instant::now();
         Ok(Box::new(MeteredUpload {

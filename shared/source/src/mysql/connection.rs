@@ -99,6 +99,34 @@ impl Connections {
         }
     }
 
+    /// Opens a connection that rests until somebody needs one, where none of its kind does and there is room. What fails
+    /// here fails again where the connection is needed.
+    pub(super) async fn open_ahead<C: Client>(self: Arc<Self>) {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return;
+        };
+        let full = {
+            let mut idle = self.idle();
+            C::at_rest(&mut idle).len() > 0 || idle.len() > self.permits.available_permits()
+        };
+        if full {
+            return;
+        }
+        if let Ok(session) = self.open::<C>().await {
+            self.leased(session, permit).release();
+        }
+    }
+
+    /// Closes the connections at rest: the server logs those that end without a goodbye.
+    pub(super) async fn leave(&self) {
+        while let Some(session) = self.take_idle::<MySqlConnection>() {
+            close(session).await;
+        }
+        while let Some(session) = self.take_idle::<wire::Connection>() {
+            close(session).await;
+        }
+    }
+
     /// Closes a connection at rest where those of the other kind would make one too many.
     async fn make_room(&self) {
         let (driver, own) = self.idle().take_surplus(self.permits.available_permits());

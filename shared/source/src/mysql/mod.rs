@@ -108,6 +108,14 @@ impl Source for MysqlSource {
         Ok(SourceCounters::default())
     }
 
+    fn before_reads(&self) {
+        tokio::spawn(self.connections.clone().open_ahead::<wire::Connection>());
+    }
+
+    async fn leave(&self) {
+        self.connections.leave().await;
+    }
+
     fn dialect(&self) -> Dialect {
         Dialect::Mysql
     }

@@ -231,6 +231,14 @@ impl Source for PostgresSource {
         counters::counters(self, relations).await
     }
 
+    fn before_reads(&self) {
+        tokio::spawn(self.connections.clone().open_ahead::<wire::Connection>());
+    }
+
+    async fn leave(&self) {
+        self.connections.leave();
+    }
+
     fn dialect(&self) -> Dialect {
         Dialect::Postgres
     }

@@ -105,6 +105,31 @@ impl Connections {
         Ok(session.with(permit))
     }
 
+    /// Opens a connection that rests until somebody needs one, where none of its kind does and there is room. What fails
+    /// here fails again where the connection is needed.
+    pub(crate) async fn open_ahead<C: Client>(self: Arc<Self>) {
+        let Ok(_permit) = self.permits.clone().try_acquire_owned() else {
+            return;
+        };
+        let full = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            C::at_rest(&mut idle).len() > 0 || idle.len() > self.permits.available_permits()
+        };
+        if full {
+            return;
+        }
+        if let Ok(connection) = connect::<C>(&self.address, self.connect_timeout).await {
+            self.rest(connection);
+        }
+    }
+
+    /// Leaves the connections at rest to the end of the process. The server takes a closed connection for a goodbye outside
+    /// a transaction; on this machine it then takes the processor for a while, which nobody has to wait for.
+    pub(crate) fn leave(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        std::mem::forget(idle);
+    }
+
     /// Closes a connection at rest where those of the other kind would make one too many.
     async fn make_room(&self) {
         let most = self.permits.available_permits();

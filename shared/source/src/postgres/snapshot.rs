@@ -7,16 +7,19 @@ use async_trait::async_trait;
 use sqlextract_model::{Code, Failure, Result, SnapshotEvidence, SnapshotToken};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use super::session::{Connections, Session};
 use super::{PostgresSource, errors, sql};
 use crate::Snapshot;
 
-/// The keeper of a snapshot. Dropping it closes its connection, and with it the snapshot.
+/// The keeper of a snapshot, which ends with the transaction. A connection that is closed within one would be a line in the
+/// server's log.
 pub(super) struct Keeper {
     connections: Arc<Connections>,
-    session: Mutex<Session>,
+    /// `None` once it has ended.
+    session: Mutex<Option<Session>>,
     token: SnapshotToken,
     evidence: SnapshotEvidence,
 }
@@ -33,6 +36,9 @@ impl fmt::Debug for Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.connections.end_snapshot(&self.token);
+        if let (Some(session), Ok(runtime)) = (self.session.get_mut().take(), Handle::try_current()) {
+            runtime.spawn(session.end());
+        }
     }
 }
 
@@ -78,7 +84,7 @@ pub(super) async fn keep(source: &PostgresSource) -> Result<Keeper> {
     source.connections.begin_snapshot(&token);
     Ok(Keeper {
         connections: source.connections.clone(),
-        session: Mutex::new(session),
+        session: Mutex::new(Some(session)),
         token,
         evidence,
     })
@@ -135,6 +141,9 @@ impl Snapshot for Keeper {
 
     async fn check(&self) -> Result<()> {
         let mut session = self.session.lock().await;
+        let Some(session) = session.as_mut() else {
+            return Err(Failure::new(Code::SnapshotLost, "the shared snapshot has ended"));
+        };
         // A transaction that had failed would answer with an error, a closed connection with none at all.
         match sql::statements("SELECT 1".to_owned())
             .execute(session.connection())
@@ -150,6 +159,13 @@ impl Snapshot for Keeper {
                 lost.causes = cause.causes;
                 Err(lost)
             }
+        }
+    }
+
+    async fn end(&self) {
+        self.connections.end_snapshot(&self.token);
+        if let Some(session) = self.session.lock().await.take() {
+            session.end().await;
         }
     }
 }

@@ -186,3 +186,52 @@ async fn connections_come_with_use_and_go_without() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_connection_for_reads_is_opened_ahead_and_all_are_told_goodbye() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .run("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1), (2), (3)")
+        .await;
+    let count = "SELECT CAST(COUNT(*) AS SIGNED) FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    // One is opened with the source.
+    for (max_connections, expected) in [(4, 2), (1, 1)] {
+        let settings = SourceSettings {
+            max_connections,
+            ..scratch.settings()
+        };
+        let source = MysqlSource::open(settings).await.unwrap();
+        let facts = facts(&source, "t").await;
+        source.before_reads();
+        until(&mut scratch, count, expected).await;
+        assert_eq!(Reading::of(&facts).rows(&source).await.unwrap().len(), 3);
+        until(&mut scratch, count, expected).await;
+        // A read gives its connection back on its own time.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while scratch.number(count).await != 0 {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "of {max_connections}: they stay"
+            );
+            source.leave().await;
+        }
+        // Whoever asks after all is answered.
+        assert_eq!(Reading::of(&facts).rows(&source).await.unwrap().len(), 3);
+    }
+    scratch.drop().await;
+}
+
+async fn until(scratch: &mut Scratch, count: &str, expected: i64) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = scratch.number(count).await;
+        if found == expected {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{found} connections instead of {expected}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

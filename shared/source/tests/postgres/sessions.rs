@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlextract_source::{PostgresSource, SourceSettings};
+use sqlextract_source::{PostgresSource, Source, SourceSettings};
 
 use crate::fixture::{Reading, Scratch, inspect, settings};
 
@@ -68,7 +68,7 @@ async fn values_do_not_depend_on_the_settings_of_the_role() {
     // Longer than the role's own limit for statements.
     let slow = Reading::all(&hostile).filter("pg_sleep(3.5) IS NOT NULL");
     assert_eq!(slow.rows(&source).await, expected);
-    let snapshot = sqlextract_source::Source::snapshot(&source).await.unwrap().unwrap();
+    let snapshot = Source::snapshot(&source).await.unwrap().unwrap();
     assert_eq!(
         Reading::all(&hostile).snapshot(snapshot.token()).rows(&source).await,
         expected
@@ -135,4 +135,47 @@ async fn connections_come_with_use_and_go_without() {
         }
     }
     scratch.remove().await;
+}
+
+#[tokio::test]
+async fn a_connection_for_reads_is_opened_ahead_where_there_is_room() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 5)")
+        .await;
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    // Two are opened with the source, and each read takes one of its own kind.
+    for (max_connections, expected) in [(6, "3"), (2, "2"), (1, "1")] {
+        let source = PostgresSource::open(SourceSettings {
+            max_connections,
+            ..settings(scratch.url())
+        });
+        let source = source.await.unwrap();
+        let facts = inspect(&source, "t").await;
+        for _ in 0..2 {
+            source.before_reads();
+            until(&mut scratch, count, expected).await;
+        }
+        assert_eq!(Reading::all(&facts).rows(&source).await.len(), 5);
+        until(&mut scratch, count, expected).await;
+        drop(source);
+        until(&mut scratch, count, "0").await;
+    }
+    scratch.remove().await;
+}
+
+async fn until(scratch: &mut Scratch, count: &str, expected: &str) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let found = scratch.value(count).await;
+        if found == expected {
+            return;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{found} connections instead of {expected}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -143,3 +143,39 @@ async fn a_snapshot_needs_a_connection_beside_the_readers() {
     assert_eq!(source.snapshot().await.unwrap_err().code, Code::ConfigInvalid);
     scratch.remove().await;
 }
+
+#[tokio::test]
+async fn a_snapshot_that_ends_leaves_its_connection_to_others() {
+    let mut scratch = Scratch::new().await;
+    scratch
+        .execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+        .await;
+    let source = PostgresSource::open(SourceSettings {
+        max_connections: 2,
+        ..settings(scratch.url())
+    })
+    .await
+    .unwrap();
+    let facts = inspect(&source, "t").await;
+    let ours = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+        AND backend_type = 'client backend'";
+    let in_transaction = format!("SELECT count(*) {ours} AND state LIKE 'idle in transaction%'");
+    let pids = format!("SELECT string_agg(pid::text, ',' ORDER BY pid) {ours}");
+    let ended = source.snapshot().await.unwrap().unwrap();
+    assert_eq!(scratch.value(&in_transaction).await, "1");
+    ended.end().await;
+    ended.end().await;
+    assert_eq!(scratch.value(&in_transaction).await, "0");
+    assert_eq!(ended.check().await.unwrap_err().code, Code::SnapshotLost);
+    let before = scratch.value(&pids).await;
+    // The server would log a connection that is closed within its transaction.
+    drop(source.snapshot().await.unwrap().unwrap());
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while scratch.value(&in_transaction).await != "0" {
+        assert!(tokio::time::Instant::now() < deadline, "the transaction stays open");
+    }
+    assert_eq!(scratch.value(&pids).await, before, "connections were closed");
+    let failure = Reading::all(&facts).snapshot(ended.token()).failure(&source).await;
+    assert_eq!(failure.code, Code::SnapshotLost, "{failure:?}");
+    scratch.remove().await;
+}

@@ -1,7 +1,6 @@
 //! Keys to paths below the root, and folders that are durable.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, FileType};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -37,15 +36,31 @@ impl Folders {
 
     /// The path of an object to be written, its folders made and durable. The key has been checked.
     pub(super) fn target(&self, key: &str) -> Result<PathBuf> {
-        let (folders, name) = key.rsplit_once('/').unwrap_or(("", key));
-        let mut path = self.root.clone();
-        for segment in folders.split('/').filter(|s| !s.is_empty()) {
-            let parent = path.clone();
-            path.push(segment);
-            self.ensure_folder(&parent, &path)?;
+        self.make(&[key])?;
+        Ok(self.root.join(key))
+    }
+
+    /// Makes the folders of objects, durable when this returns. A folder that got several is synced once.
+    pub(super) fn make<K: AsRef<str>>(&self, keys: &[K]) -> Result<()> {
+        let mut fresh = Vec::new();
+        let mut parents = BTreeSet::new();
+        for key in keys {
+            let mut folder = self.root.clone();
+            let (folders, _) = key.as_ref().rsplit_once('/').unwrap_or_default();
+            for segment in folders.split('/').filter(|s| !s.is_empty()) {
+                let parent = folder.clone();
+                folder.push(segment);
+                self.ensure_folder(&folder)?;
+                // A folder that another process made may not be durable yet, so that the first use syncs in any case.
+                if !lock(&self.durable).contains(&folder) {
+                    parents.insert(parent);
+                    fresh.push(folder.clone());
+                }
+            }
         }
-        path.push(name);
-        Ok(path)
+        parents.iter().try_for_each(|parent| self.sync(parent))?;
+        lock(&self.durable).extend(fresh);
+        Ok(())
     }
 
     /// The path of an object to be read or deleted, if a regular file is there.
@@ -106,7 +121,7 @@ impl Folders {
     }
 
     /// Another process may make the same folder at the same time; that is as good.
-    fn ensure_folder(&self, parent: &Path, folder: &Path) -> Result<()> {
+    fn ensure_folder(&self, folder: &Path) -> Result<()> {
         let kind = match fs::symlink_metadata(folder) {
             Ok(metadata) => metadata.file_type(),
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -130,11 +145,6 @@ impl Folders {
                 Code::StorageForeign,
                 format!("{shown} is a file where a folder must be"),
             ));
-        }
-        // A folder that another process made may not be durable yet, so that the first use syncs in any case.
-        if !lock(&self.durable).contains(folder) {
-            self.sync(parent)?;
-            lock(&self.durable).insert(folder.to_owned());
         }
         Ok(())
     }

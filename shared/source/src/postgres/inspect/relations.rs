@@ -46,6 +46,9 @@ pub(super) async fn find(
     selections: &[Selection],
     search_path: &[String],
 ) -> Result<Vec<Found>> {
+    if selections.iter().all(|s| matches!(s, Selection::Query { .. })) {
+        return Ok(Vec::new());
+    }
     let candidates = candidates(connection, selections, search_path).await?;
     let by_name: HashMap<&TableName, &Found> = candidates.iter().map(|f| (&f.name, f)).collect();
     let mut found: Vec<&Found> = Vec::new();
