@@ -12,8 +12,8 @@ use crate::Planner;
 use crate::active::ActiveJob;
 use crate::announce::About;
 use crate::load::{counters, since_the_beginning};
-use crate::manifest::{Ending, ManifestBuilder};
-use crate::pages::{Pages, chunk_sizes, store_pages};
+use crate::manifest::Ending;
+use crate::pages::{self, Pages, Written, chunk_sizes};
 
 impl Planner {
     /// Ends a job whose batches are all done. Idempotent: whoever comes second finds the outcome of the first and tells
@@ -153,15 +153,13 @@ impl Planner {
         plans: &[&Stored<TablePlan>],
         (outcome, snapshot_age): (Outcome, Option<Duration>),
     ) -> Result<Collected> {
-        let (epochs, sizes) = tokio::try_join!(records.epochs(), chunk_sizes(records))?;
-        let mut builder = ManifestBuilder::new(record, &epochs);
-        // The source is asked while the pages are stored, which need nothing of it.
+        // The source is asked while the pages are written, which need nothing of it.
         let (pages, counters) = tokio::join!(
-            store_pages(records, plans, outcome, (sizes, &mut builder)),
+            pages::write(records, record, plans, outcome),
             self.counters_at_the_end(record, outcome)
         );
-        let pages = match pages? {
-            Pages::Stored(pages) => pages,
+        let Written { epochs, builder, pages } = match pages? {
+            Pages::Written(written) => *written,
             Pages::Missing { table, batch } => return Ok(Collected::Missing { table, batch }),
         };
         let ending = Ending {

@@ -13,7 +13,7 @@ use sqlextract_model::{
 #[derive(Debug)]
 pub(crate) struct ManifestBuilder<'a> {
     record: &'a JobRecord,
-    evidence: HashMap<Epoch, Option<&'a SnapshotEvidence>>,
+    evidence: HashMap<Epoch, Option<SnapshotEvidence>>,
     /// The evidence of the instant that each finished table shows.
     instants: Vec<Option<SnapshotEvidence>>,
     tables: Vec<ManifestTable>,
@@ -32,8 +32,8 @@ pub(crate) struct Ending {
 }
 
 impl<'a> ManifestBuilder<'a> {
-    pub(crate) fn new(record: &'a JobRecord, epochs: &'a [EpochRecord]) -> Self {
-        let evidence = epochs.iter().map(|e| (e.epoch, e.evidence.as_ref())).collect();
+    pub(crate) fn new(record: &'a JobRecord, epochs: &[EpochRecord]) -> Self {
+        let evidence = epochs.iter().map(|e| (e.epoch, e.evidence.clone())).collect();
         Self {
             record,
             evidence,
@@ -69,7 +69,7 @@ impl<'a> ManifestBuilder<'a> {
         let (Some(table), Some(instant)) = (self.tables.last_mut(), self.instants.last()) else {
             return;
         };
-        let epoch = self.evidence.get(&commit.epoch).copied().flatten();
+        let epoch = self.evidence.get(&commit.epoch).and_then(Option::as_ref);
         // Another epoch counts as the same instant only where the database proved that nothing had changed.
         if instant.is_none() || epoch != instant.as_ref() {
             table.consistency = Consistency::Batch;

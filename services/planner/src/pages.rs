@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlextract_model::{
-    BatchIndex, Code, CommitRecord, Failure, ManifestEntry, ManifestPage, ObjectKey, Outcome, Range, Result, TablePlan,
+    BatchIndex, Code, CommitRecord, EpochRecord, Failure, JobRecord, ManifestEntry, ManifestPage, ObjectKey, Outcome,
+    Range, Result, TablePlan,
 };
 use sqlextract_storage::{JobRecords, Stored};
 
@@ -15,10 +16,65 @@ const PAGE_ENTRIES: usize = 1000;
 /// Commit records read at once.
 const READS_AT_ONCE: usize = 16;
 
-/// What became of the manifest's pages.
-pub(crate) enum Pages {
-    Stored(Vec<ManifestPage>),
+/// What became of the pages.
+pub(crate) enum Pages<'a> {
+    Written(Box<Written<'a>>),
     Missing { table: String, batch: BatchIndex },
+}
+
+/// The pages of a manifest, with what its head is made of.
+pub(crate) struct Written<'a> {
+    pub(crate) epochs: Vec<EpochRecord>,
+    pub(crate) builder: ManifestBuilder<'a>,
+    pub(crate) pages: Vec<ManifestPage>,
+}
+
+/// Stores the entries of all batches, page by page, as the commit records tell them. Chunks that none of them names are
+/// removed: attempts that lost or died have left them.
+pub(crate) async fn write<'a>(
+    records: &JobRecords,
+    record: &'a JobRecord,
+    plans: &[&Stored<TablePlan>],
+    outcome: Outcome,
+) -> Result<Pages<'a>> {
+    let (epochs, mut sizes) = tokio::try_join!(records.epochs(), chunk_sizes(records))?;
+    let mut builder = ManifestBuilder::new(record, &epochs);
+    let mut pages: Vec<ManifestPage> = Vec::new();
+    let mut page: Vec<ManifestEntry> = Vec::new();
+    for stored in plans {
+        let plan = &stored.record;
+        builder.table(plan, stored.sha256);
+        for number in 0..plan.pages.len() {
+            let batches = records
+                .plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX))
+                .await?;
+            let ranges = batches.into_iter().map(|batch| (batch.index, batch.range));
+            let mut commits = stream::iter(ranges)
+                .map(|(batch, range)| read_commit(records, plan, batch, range))
+                .buffered(READS_AT_ONCE);
+            while let Some((batch, range, commit)) = commits.try_next().await? {
+                let Some(commit) = commit else {
+                    if outcome == Outcome::Completed {
+                        let table = plan.table.to_string();
+                        return Ok(Pages::Missing { table, batch });
+                    }
+                    continue;
+                };
+                claim_chunks(records, &mut sizes, &commit).await?;
+                builder.batch(&commit);
+                page.push(ManifestEntry::new(commit, range));
+                if page.len() == PAGE_ENTRIES {
+                    pages.push(store_page(records, pages.len(), &mut page).await?);
+                }
+            }
+        }
+    }
+    if !page.is_empty() {
+        pages.push(store_page(records, pages.len(), &mut page).await?);
+    }
+    let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
+    records.delete_chunks(&orphans).await?;
+    Ok(Pages::Written(Box::new(Written { epochs, builder, pages })))
 }
 
 pub(crate) struct Chunk {
@@ -84,53 +140,6 @@ async fn read_commit(
 ) -> Result<(BatchIndex, Range, Option<CommitRecord>)> {
     let commit = records.commit(&plan.segment, plan.generation, batch).await?;
     Ok((batch, range, commit))
-}
-
-/// Stores the entries of all batches, page by page, as the commit records tell them, and gives them to the builder.
-/// Chunks that none of them names are removed.
-pub(crate) async fn store_pages(
-    records: &JobRecords,
-    plans: &[&Stored<TablePlan>],
-    outcome: Outcome,
-    (mut sizes, builder): (BTreeMap<String, Chunk>, &mut ManifestBuilder<'_>),
-) -> Result<Pages> {
-    let mut pages: Vec<ManifestPage> = Vec::new();
-    let mut page: Vec<ManifestEntry> = Vec::new();
-    for stored in plans {
-        let plan = &stored.record;
-        builder.table(plan, stored.sha256);
-        for number in 0..plan.pages.len() {
-            let batches = records
-                .plan_page(plan, u32::try_from(number).unwrap_or(u32::MAX))
-                .await?;
-            let ranges = batches.into_iter().map(|batch| (batch.index, batch.range));
-            let mut commits = stream::iter(ranges)
-                .map(|(batch, range)| read_commit(records, plan, batch, range))
-                .buffered(READS_AT_ONCE);
-            while let Some((batch, range, commit)) = commits.try_next().await? {
-                let Some(commit) = commit else {
-                    if outcome == Outcome::Completed {
-                        let table = plan.table.to_string();
-                        return Ok(Pages::Missing { table, batch });
-                    }
-                    continue;
-                };
-                claim_chunks(records, &mut sizes, &commit).await?;
-                builder.batch(&commit);
-                page.push(ManifestEntry::new(commit, range));
-                if page.len() == PAGE_ENTRIES {
-                    pages.push(store_page(records, pages.len(), &mut page).await?);
-                }
-            }
-        }
-    }
-    if !page.is_empty() {
-        pages.push(store_page(records, pages.len(), &mut page).await?);
-    }
-    // What no commit record claimed was left by attempts that lost or died.
-    let orphans: Vec<ObjectKey> = sizes.into_values().map(|chunk| chunk.key).collect();
-    records.delete_chunks(&orphans).await?;
-    Ok(Pages::Stored(pages))
 }
 
 async fn store_page(records: &JobRecords, number: usize, page: &mut Vec<ManifestEntry>) -> Result<ManifestPage> {

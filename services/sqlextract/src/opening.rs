@@ -20,15 +20,16 @@ use crate::workers::Workers;
 /// How often a second process looks whether the first has gone.
 const WAIT_LOOK: Duration = Duration::from_millis(500);
 
-/// Runs both until the first has its result; the second's may have to be waited for still.
+/// Runs both until the first has its result; the second's may have to be waited for still. It begins, since it waits for
+/// others.
 pub(crate) async fn beside<A, B>(first: A, second: B) -> (A::Output, Either<B, Ready<B::Output>>)
 where
     A: Future + Unpin,
     B: Future + Unpin,
 {
-    match select(first, second).await {
-        Either::Left((done, second)) => (done, Either::Left(second)),
-        Either::Right((ahead, first)) => (first.await, Either::Right(ready(ahead))),
+    match select(second, first).await {
+        Either::Left((ahead, first)) => (first.await, Either::Right(ready(ahead))),
+        Either::Right((done, second)) => (done, Either::Left(second)),
     }
 }
 

@@ -24,7 +24,12 @@ pub(super) struct LocalUpload {
     pace: Option<Arc<Pace>>,
     /// Absent while a write is under way; a write that was cancelled takes it along, and the file with it.
     writing: Option<Writing>,
+    /// Too little to be written by itself.
+    waiting: Vec<Bytes>,
 }
+
+/// Fewer bytes are written together with those that come next, or with the end.
+const WRITE_FROM: usize = 64 << 10;
 
 pub(super) struct Writing {
     temporary: Temporary,
@@ -42,6 +47,12 @@ impl Writing {
             claim,
             run: 0,
         }
+    }
+
+    fn append_all(&mut self, waiting: &[Bytes], target: &Path, run_bytes: Option<u64>) -> Result<()> {
+        waiting
+            .iter()
+            .try_for_each(|bytes| self.append(bytes, target, run_bytes))
     }
 
     /// Appends, while there is room. After `run_bytes` the bytes go to the disk in one run, where that is asked for.
@@ -73,6 +84,7 @@ impl LocalUpload {
             target,
             pace,
             writing: Some(writing),
+            waiting: Vec::new(),
         }
     }
 
@@ -86,12 +98,17 @@ impl LocalUpload {
         })
     }
 
-    async fn write_now(&mut self, bytes: Bytes) -> Result<()> {
+    async fn write_soon(&mut self, bytes: Bytes) -> Result<()> {
+        self.waiting.push(bytes);
+        if self.waiting.iter().map(Bytes::len).sum::<usize>() < WRITE_FROM {
+            return Ok(());
+        }
         let mut writing = self.take()?;
         let (target, run_bytes) = (self.target.clone(), self.place.habit.run_bytes);
+        let waiting = std::mem::take(&mut self.waiting);
         let turn = turn(&self.place).await;
         let writing = blocking(move || {
-            writing.append(&bytes, &target, run_bytes)?;
+            writing.append_all(&waiting, &target, run_bytes)?;
             drop(turn);
             Ok(writing)
         });
@@ -111,26 +128,30 @@ async fn turn(place: &Place) -> Option<OwnedSemaphorePermit> {
 impl Upload for LocalUpload {
     async fn write(&mut self, mut bytes: Bytes) -> Result<()> {
         let Some(pace) = self.pace.clone() else {
-            return self.write_now(bytes).await;
+            return self.write_soon(bytes).await;
         };
         while !bytes.is_empty() {
             let piece = bytes.split_to(pace.piece_bytes().min(bytes.len()));
             pace.admit(piece.len()).await;
-            self.write_now(piece).await?;
+            self.write_soon(piece).await?;
         }
         Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Uploaded> {
-        let Writing {
-            temporary,
-            tally,
-            claim,
-            ..
-        } = self.take()?;
+        let mut writing = self.take()?;
         let turn = turn(&self.place).await;
-        let Self { place, target, .. } = *self;
+        let Self {
+            place, target, waiting, ..
+        } = *self;
         blocking(move || {
+            writing.append_all(&waiting, &target, None)?;
+            let Writing {
+                temporary,
+                tally,
+                claim,
+                ..
+            } = writing;
             temporary.sync(&target)?;
             drop(turn);
             match publish::link(&place, temporary, &target)? {
